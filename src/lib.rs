@@ -1,1 +1,2 @@
-//! x
+//! Rapport.
+pub mod domain;

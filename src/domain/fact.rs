@@ -1,0 +1,118 @@
+//! Accepted commands: what the journal records and every state is folded from.
+//!
+//! A fact records the *decision* (profile ids, claimed identifiers, demotions, times), not only the request.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::id::{MergeId, ProfileId};
+use super::identifier::Identifier;
+use super::identity::Demotion;
+use super::model::{ModelKind, ModelRecord, ModelVersion};
+use super::settings::Settings;
+use super::training::TrainingRun;
+
+/// One accepted command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// An event of a customer.
+    Event(EventFact),
+    /// Several profiles became one.
+    Merge(MergeFact),
+    /// A document took a new content.
+    Document(Document),
+}
+
+/// An event of a customer, with everything that was decided about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventFact {
+    /// Whose event it is; a profile that did not exist begins with it.
+    pub profile: ProfileId,
+    /// The event.
+    pub event: Event,
+    /// Identifiers that the profile owns from now on.
+    pub claims: Vec<Identifier>,
+    /// Identifiers of the event that name nobody, and why.
+    pub demoted: Vec<Demotion>,
+}
+
+/// Several profiles became one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MergeFact {
+    /// Names the merge.
+    pub id: MergeId,
+    /// The profile that stays.
+    pub survivor: ProfileId,
+    /// The profiles that became part of it; their ids resolve to it from now on.
+    pub sources: Vec<ProfileId>,
+}
+
+/// Something small that is kept as a whole and replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Document {
+    /// The workspace's settings.
+    Settings(Settings),
+    /// A training run.
+    TrainingRun(TrainingRun),
+    /// A model that was trained, with its card.
+    Model(ModelRecord),
+    /// Which model of a kind answers.
+    ActiveModel(ModelKind, ModelVersion),
+}
+
+/// Names a document within its workspace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey {
+    /// Which sort of document.
+    pub kind: DocumentKind,
+    /// Which one of them; empty where there is only one.
+    pub name: String,
+}
+
+/// Sorts of documents. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DocumentKind {
+    /// [`Document::Settings`].
+    Settings = 1,
+    /// [`Document::TrainingRun`].
+    TrainingRun = 2,
+    /// [`Document::Model`].
+    Model = 3,
+    /// [`Document::ActiveModel`].
+    ActiveModel = 4,
+}
+
+impl DocumentKey {
+    /// The key of the settings.
+    pub fn settings() -> Self {
+        Self { kind: DocumentKind::Settings, name: String::new() }
+    }
+
+    /// The key of the pointer to the model of a kind that answers.
+    pub fn active_model(kind: ModelKind) -> Self {
+        Self { kind: DocumentKind::ActiveModel, name: kind.name().to_owned() }
+    }
+
+    /// The key of a model.
+    pub fn model(version: &ModelVersion) -> Self {
+        Self { kind: DocumentKind::Model, name: version.to_string() }
+    }
+
+    /// The key of a training run.
+    pub fn training_run(id: super::id::RunId) -> Self {
+        Self { kind: DocumentKind::TrainingRun, name: id.to_string() }
+    }
+}
+
+impl Document {
+    /// What the document is found by.
+    pub fn key(&self) -> DocumentKey {
+        match self {
+            Self::Settings(_) => DocumentKey::settings(),
+            Self::TrainingRun(run) => DocumentKey::training_run(run.id),
+            Self::Model(model) => DocumentKey::model(&model.reference.version),
+            Self::ActiveModel(kind, _) => DocumentKey::active_model(*kind),
+        }
+    }
+}

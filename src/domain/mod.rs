@@ -1,0 +1,26 @@
+//! What a customer, an event, a profile, a segment and a prediction *are*.
+//!
+//! Pure and synchronous: no I/O, no clock, no randomness, no protobuf, and no import of another room. Everything that
+//! the other rooms store, train on or send is defined here, together with the rules that change it.
+
+pub mod buckets;
+pub mod consent;
+pub mod event;
+pub mod fact;
+pub mod fold;
+pub mod id;
+pub mod identifier;
+pub mod identity;
+pub mod limits;
+pub mod model;
+pub mod money;
+pub mod payload;
+pub mod prediction;
+pub mod profile;
+pub mod projection;
+pub mod segment;
+pub mod settings;
+pub mod time;
+pub mod training;
+pub mod value;
+pub mod violation;

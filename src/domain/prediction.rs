@@ -1,0 +1,113 @@
+//! Answers about one customer, each with its reasons.
+
+use std::time::Duration;
+
+use super::limits;
+
+/// Whether an answer could be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PredictionStatus {
+    /// Yes.
+    Ok,
+    /// Not enough is known about the customer; the figures are empty.
+    InsufficientData,
+}
+
+/// Where an answer stands among all customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Band {
+    /// Nothing to do.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth acting on.
+    High,
+}
+
+/// One reason of an answer. The contributions of an answer sum to its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contribution {
+    /// The feature's name for programs.
+    pub feature: &'static str,
+    /// The feature's name for people.
+    pub display_name: &'static str,
+    /// The customer's value with its unit, for people.
+    pub value: String,
+    /// How far it moved the score, in the score's unit.
+    pub contribution: f64,
+}
+
+/// How likely a customer is to leave within the horizon.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChurnPrediction {
+    /// Whether the figures below mean anything.
+    pub status: PredictionStatus,
+    /// Calibrated probability, within [1/(n+2), 1 − 1/(n+2)] of the calibration rows n.
+    pub probability: f64,
+    /// Share of all customers who left in the training windows.
+    pub base_rate: f64,
+    /// HIGH from twice the base rate, LOW below it.
+    pub band: Band,
+    /// How far the prediction looks ahead.
+    pub horizon: Duration,
+    /// The score of a customer without any particularity, before calibration.
+    pub baseline_log_odds: f64,
+    /// The score of this customer, before calibration: the baseline and all contributions.
+    pub log_odds: f64,
+    /// The reasons, largest first.
+    pub contributions: Vec<Contribution>,
+}
+
+/// How hard the company makes life for a customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffortPrediction {
+    /// Whether the figures below mean anything.
+    pub status: PredictionStatus,
+    /// 0 to 100, where 100 is the hardest.
+    pub effort_index: f64,
+    /// LOW below 33, HIGH from 67.
+    pub band: Band,
+    /// The reasons, largest first; they sum to the index.
+    pub contributions: Vec<Contribution>,
+}
+
+/// Which segment a customer is in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentPrediction {
+    /// Whether the figures below mean anything.
+    pub status: PredictionStatus,
+    /// The segment's id, stable over retraining.
+    pub segment_id: String,
+    /// The segment's name for people.
+    pub display_name: String,
+    /// Distance to the segment's centre in standardised features.
+    pub distance: f64,
+    /// How near each segment is; the affinities sum to 1, the largest first.
+    pub affinities: Vec<Affinity>,
+}
+
+/// How near a segment is to a customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Affinity {
+    /// Which segment.
+    pub segment_id: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// 0 to 1.
+    pub affinity: f64,
+}
+
+/// Sorts the reasons by size and folds those beyond `limit` into one named `other`, so that they still sum.
+pub fn largest(mut contributions: Vec<Contribution>, limit: usize) -> Vec<Contribution> {
+    contributions.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+    if contributions.len() > limit {
+        let rest: f64 = contributions.drain(limit..).map(|contribution| contribution.contribution).sum();
+        contributions.push(Contribution {
+            feature: limits::OTHER,
+            display_name: "everything else",
+            value: String::new(),
+            contribution: rest,
+        });
+    }
+    contributions
+}

@@ -1,0 +1,77 @@
+//! How often, how long and where a customer was active.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::Event;
+use crate::domain::limits;
+use crate::domain::payload::Payload;
+use crate::domain::time::Timestamp;
+
+/// A count with its first and last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub events: u64,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+/// Everything that a customer did, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Activity {
+    /// All events; absent before the first.
+    pub all: Option<Tally>,
+    /// By channel; events without one are only in `all`.
+    pub channels: BTreeMap<String, Tally>,
+    /// By kind of payload.
+    pub kinds: BTreeMap<String, Tally>,
+    /// By the name of `Track` events.
+    pub names: BTreeMap<String, Tally>,
+}
+
+impl Activity {
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
+        self.all.map_or(0, |all| all.events)
+    }
+
+    pub(in crate::domain) fn fold(&mut self, event: &Event) {
+        let time = event.times.event;
+        match &mut self.all {
+            Some(all) => all.add(time),
+            None => self.all = Some(Tally::new(time)),
+        }
+        if !event.channel.is_empty() {
+            count(&mut self.channels, &event.channel, time);
+        }
+        count(&mut self.kinds, event.payload.kind(), time);
+        if let Payload::Track(track) = &event.payload {
+            count(&mut self.names, &track.name, time);
+        }
+    }
+}
+
+impl Tally {
+    fn new(time: Timestamp) -> Self {
+        Self { events: 1, first: time, last: time }
+    }
+
+    fn add(&mut self, time: Timestamp) {
+        self.events += 1;
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+    }
+}
+
+/// Counts `name`, or [`limits::OTHER`] once the map is full of other names.
+fn count(tallies: &mut BTreeMap<String, Tally>, name: &str, time: Timestamp) {
+    if let Some(tally) = tallies.get_mut(name) {
+        return tally.add(time);
+    }
+    let name = if tallies.len() < limits::COUNTED_NAMES { name } else { limits::OTHER };
+    tallies.entry(name.to_owned()).and_modify(|tally| tally.add(time)).or_insert_with(|| Tally::new(time));
+}

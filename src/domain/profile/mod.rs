@@ -1,0 +1,12 @@
+//! A customer's profile: what all accepted events of one customer add up to.
+
+pub mod activity;
+pub mod purchases;
+pub mod subscription;
+pub mod support;
+pub mod surveys;
+pub mod traits;
+
+mod record;
+
+pub use record::{Profile, State};

@@ -1,0 +1,76 @@
+//! Open data: what a caller may attach without our knowing its meaning.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits;
+use super::violation::Violations;
+
+/// A JSON-like value, as `google.protobuf.Struct` carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Value {
+    /// Known to be absent: clears a trait.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A finite number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by key.
+    Map(Map),
+}
+
+/// Values by key, in the order of the keys, so that equal data have equal bytes.
+pub type Map = BTreeMap<String, Value>;
+
+/// Checks the open data of one event against the limits on keys, depth, bytes and numbers.
+pub fn check(map: &Map, violations: &mut Violations) {
+    if map.len() > limits::VALUE_KEYS {
+        violations.add("", format!("has {} keys; the limit is {}", map.len(), limits::VALUE_KEYS));
+    }
+    let bytes = check_map(map, 1, violations);
+    if bytes > limits::VALUE_BYTES {
+        violations.add("", format!("holds {bytes} bytes; the limit is {}", limits::VALUE_BYTES));
+    }
+}
+
+/// Checks one level and returns the bytes of its keys and texts. Keys are caller's words and may be personal, so a
+/// fault names the place by position, never by key.
+fn check_map(map: &Map, depth: usize, violations: &mut Violations) -> usize {
+    let mut bytes = 0;
+    for (position, (key, value)) in map.iter().enumerate() {
+        violations.within(format_args!("fields[{position}]"), |violations| {
+            violations.check_required_text("key", key, limits::VALUE_KEY_BYTES);
+            bytes += key.len() + check_value(value, depth, violations);
+        });
+    }
+    bytes
+}
+
+fn check_value(value: &Value, depth: usize, violations: &mut Violations) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::Number(number) => {
+            if !number.is_finite() {
+                violations.add("number_value", "must be a finite number");
+            }
+            8
+        }
+        Value::Text(text) => {
+            if text.contains('\0') {
+                violations.add("string_value", "must not contain a NUL character");
+            }
+            text.len()
+        }
+        Value::List(_) | Value::Map(_) if depth >= limits::VALUE_DEPTH => {
+            violations.add("", format!("is nested deeper than {}", limits::VALUE_DEPTH));
+            0
+        }
+        Value::List(list) => list.iter().map(|item| 1 + check_value(item, depth + 1, violations)).sum(),
+        Value::Map(map) => check_map(map, depth + 1, violations),
+    }
+}

@@ -1,0 +1,106 @@
+//! What is wrong with a request, field by field.
+
+use std::fmt;
+
+/// One fault of one field. It names the field and the limit, and never repeats the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field as the proto spells it, such as `events[3].purchase.items[0].quantity`.
+    pub field: String,
+    /// What is wrong and what would be right, lower-case without a full stop.
+    pub description: String,
+    /// What a program would tell apart.
+    pub reason: ViolationReason,
+}
+
+/// Why a field was refused, as far as a caller would act differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ViolationReason {
+    /// Outside of its documented form or range.
+    InvalidField,
+    /// More items than one request may carry.
+    BatchTooLarge,
+    /// No identifier of the event can name a customer.
+    IdentifierRequired,
+    /// A page token that this method did not give out for these arguments.
+    PageTokenInvalid,
+}
+
+/// Collects *all* faults of a message while it is read, each with its path.
+#[derive(Debug, Default)]
+pub struct Violations {
+    path: Vec<String>,
+    found: Vec<Violation>,
+}
+
+impl Violations {
+    /// An empty collection at the root of a message.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `check` with `field` appended to the path.
+    pub fn within<T>(&mut self, field: impl fmt::Display, check: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(field.to_string());
+        let result = check(self);
+        self.path.pop();
+        result
+    }
+
+    /// Records a fault of `field` below the current path; an empty `field` is the path itself.
+    pub fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.add_because(ViolationReason::InvalidField, field, description);
+    }
+
+    /// Records a fault with a reason of its own.
+    pub fn add_because(&mut self, reason: ViolationReason, field: &str, description: impl Into<String>) {
+        let mut path = self.path.join(".");
+        if !field.is_empty() {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(field);
+        }
+        self.found.push(Violation { field: path, description: description.into(), reason });
+    }
+
+    /// Records a fault when `text` is longer than `limit` bytes or holds a NUL.
+    pub fn check_text(&mut self, field: &str, text: &str, limit: usize) {
+        if text.len() > limit {
+            self.add(field, format!("is {} bytes long; the limit is {limit}", text.len()));
+        } else if text.contains('\0') {
+            self.add(field, "must not contain a NUL character");
+        }
+    }
+
+    /// Records a fault when `text` is empty, longer than `limit` bytes or holds a NUL.
+    pub fn check_required_text(&mut self, field: &str, text: &str, limit: usize) {
+        if text.is_empty() {
+            self.add(field, "must not be empty");
+        } else {
+            self.check_text(field, text, limit);
+        }
+    }
+
+    /// Records a fault when `number` is not finite or outside of `range`.
+    pub fn check_number(&mut self, field: &str, number: f64, range: std::ops::RangeInclusive<f64>) {
+        if !range.contains(&number) {
+            self.add(field, format!("must be a number from {} to {}", range.start(), range.end()));
+        }
+    }
+
+    /// True while nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// How many faults were recorded.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Everything that was recorded.
+    pub fn into_vec(self) -> Vec<Violation> {
+        self.found
+    }
+}
