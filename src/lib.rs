@@ -1,2 +1,4 @@
-//! Rapport.
+//! Rapport: customer profiles, segments and predictions behind gRPC, in one process with an embedded store.
+
 pub mod domain;
+pub mod rpc;
