@@ -2,3 +2,4 @@
 
 pub mod domain;
 pub mod rpc;
+pub mod store;
