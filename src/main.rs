@@ -1,1 +1,3 @@
-fn main(){}
+//! The `rapport` program.
+
+fn main() {}
