@@ -3,3 +3,4 @@
 pub mod domain;
 pub mod models;
 pub mod rpc;
+pub mod store;

@@ -1,0 +1,1 @@
+//! The in-memory adapter: the reference.
