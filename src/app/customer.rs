@@ -104,9 +104,8 @@ impl App {
         let profiles = self.store.profiles(&caller.workspace, &known).await?;
         let mut profiles = self.as_of(caller, profiles, read).await?.into_iter();
         let now = self.reading_time(read);
-        let answers = ids.iter().map(|id| {
-            id.and_then(|_| profiles.next().flatten()).map(|profile| Found { profile, now })
-        });
+        let answers =
+            ids.iter().map(|id| id.and_then(|_| profiles.next().flatten()).map(|profile| Found { profile, now }));
         Ok(answers.collect())
     }
 
@@ -118,8 +117,11 @@ impl App {
                 CustomerRef::Profile(_) => None,
             })
             .collect();
-        let owners =
-            if identifiers.is_empty() { Vec::new() } else { self.store.owners(&caller.workspace, &identifiers).await? };
+        let owners = if identifiers.is_empty() {
+            Vec::new()
+        } else {
+            self.store.owners(&caller.workspace, &identifiers).await?
+        };
         let mut owners = owners.into_iter();
         Ok(customers
             .iter()

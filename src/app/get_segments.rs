@@ -29,7 +29,9 @@ impl App {
         let mut items: Vec<(Segment, ModelRef)> = serving
             .segments
             .iter()
-            .flat_map(|served| served.model.segments().iter().map(|segment| (segment.clone(), (*served.reference).clone())))
+            .flat_map(|served| {
+                served.model.segments().iter().map(|segment| (segment.clone(), (*served.reference).clone()))
+            })
             .filter(|(segment, _)| after.as_ref().is_none_or(|after| segment.id > *after))
             .collect();
         items.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));

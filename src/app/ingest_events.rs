@@ -101,9 +101,10 @@ impl App {
         let (candidates, rejected) = self.check(events, received);
         let (mut statuses, revision) = self.decide_and_commit(caller, candidates, received, mode).await?;
         statuses.extend(rejected);
-        let outcomes = names.into_iter().enumerate().filter_map(|(position, event_id)| {
-            statuses.remove(&position).map(|status| Outcome { event_id, status })
-        });
+        let outcomes = names
+            .into_iter()
+            .enumerate()
+            .filter_map(|(position, event_id)| statuses.remove(&position).map(|status| Outcome { event_id, status }));
         Ok(Ingested { outcomes: outcomes.collect(), revision })
     }
 
@@ -126,7 +127,9 @@ impl App {
                 Some((event, usable))
             });
             match accepted {
-                Some((event, usable)) if violations.is_empty() => candidates.push(Candidate { position, event, usable }),
+                Some((event, usable)) if violations.is_empty() => {
+                    candidates.push(Candidate { position, event, usable })
+                }
                 _ => {
                     let error = Error::Invalid(Invalid(violations.into_vec()));
                     rejected.insert(position, OutcomeStatus::Rejected(error));

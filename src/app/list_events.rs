@@ -49,7 +49,8 @@ impl App {
         let profile = self.find(caller, customer, read).await?.profile;
         let mut timelines = self.store.timelines(&caller.workspace, &[profile.id]).await?;
         let mut wanted = timelines.pop().unwrap_or_default();
-        wanted.retain(|event| filter.lets_through(event) && before.as_ref().is_none_or(|before| event.order() < *before));
+        wanted
+            .retain(|event| filter.lets_through(event) && before.as_ref().is_none_or(|before| event.order() < *before));
 
         let more = wanted.len() > limit;
         let items: Vec<Event> = wanted.into_iter().rev().take(limit).collect();

@@ -25,7 +25,7 @@ pub use app::App;
 pub use customer::{Caller, CustomerRef, Found, Read};
 pub use error::{Error, Invalid, Reason, Resource, Result};
 pub use get_models::ModelView;
-pub use ingest_events::{IncomingEvent, Ingested, IngestMode, Outcome, OutcomeStatus};
+pub use ingest_events::{IncomingEvent, IngestMode, Ingested, Outcome, OutcomeStatus};
 pub use list_events::EventFilter;
 pub use page::{Page, PageRequest};
 pub use predict::{Answer, Kinds, Prediction, With};

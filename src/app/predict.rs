@@ -1,10 +1,14 @@
 //! Answers about customers: segment, effort and churn. Pure reads.
+//!
+//! [`Error::NotFound`]: super::Error::NotFound
+//! [`Error::Precondition`]: super::Error::Precondition
+//! [`Error::Invalid`]: super::Error::Invalid
 
 use std::sync::Arc;
 
 use super::app::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
-use super::error::{Error, Result};
+use super::error::Result;
 use super::get_profile::check_batch;
 use super::registry::Serving;
 use crate::domain::id::{ProfileId, Revision};

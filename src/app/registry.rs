@@ -77,7 +77,11 @@ impl App {
     }
 
     /// The version that the stored pointer names.
-    pub(super) async fn active_version(&self, workspace: &WorkspaceId, kind: ModelKind) -> Result<Option<ModelVersion>> {
+    pub(super) async fn active_version(
+        &self,
+        workspace: &WorkspaceId,
+        kind: ModelKind,
+    ) -> Result<Option<ModelVersion>> {
         let pointer = self.store.document(workspace, &DocumentKey::active_model(kind)).await?;
         Ok(pointer.and_then(|pointer| match pointer.value {
             Document::ActiveModel(_, version) => Some(version),

@@ -97,8 +97,8 @@ impl Scan {
     }
 
     fn wants(&self, found: &Found) -> bool {
-        self.segment_id.as_ref().is_none_or(|wanted| {
-            segment(&self.serving, found).is_ok_and(|with| with.prediction.segment_id == *wanted)
-        })
+        self.segment_id
+            .as_ref()
+            .is_none_or(|wanted| segment(&self.serving, found).is_ok_and(|with| with.prediction.segment_id == *wanted))
     }
 }

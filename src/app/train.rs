@@ -21,10 +21,8 @@ use crate::domain::id::{Revision, RunId};
 use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
 use crate::domain::profile::Profile;
 use crate::domain::time::{Timestamp, days};
-use crate::domain::training::{
-    TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState,
-};
-use crate::domain::value::Map;
+use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
+use crate::domain::value::{Map, Value};
 use crate::models::artifact::{self, Model};
 use crate::models::churn;
 use crate::models::error::{Error as ModelError, Progress};
@@ -135,7 +133,16 @@ struct Trained {
     card: Map,
     metrics: Map,
     promote: bool,
-    promotion_note: String,
+}
+
+impl Trained {
+    /// Why the gate let the model through or not, as the card says it.
+    fn promotion_note(&self) -> String {
+        match self.card.get("gate") {
+            Some(Value::Text(reason)) => reason.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// How a run ended.
@@ -158,7 +165,13 @@ struct Job {
 
 impl App {
     /// Puts a recorded run into the queue.
-    pub(super) fn enqueue(&self, caller: &Caller, run: TrainingRun, revision: Revision, parameters: TrainingParameters) {
+    pub(super) fn enqueue(
+        &self,
+        caller: &Caller,
+        run: TrainingRun,
+        revision: Revision,
+        parameters: TrainingParameters,
+    ) {
         let live = Arc::new(Live { progress: watch::Sender::new(0.0), cancelled: AtomicBool::new(false) });
         self.trainer.runs().insert(run.id, Arc::clone(&live));
         let (app, caller, turns) = (self.clone(), caller.clone(), Arc::clone(&self.trainer.turns));
@@ -268,7 +281,6 @@ impl Job {
             card: trained.card,
             metrics: trained.metrics,
             promote: trained.promote,
-            promotion_note: trained.promotion_note,
         })
     }
 
@@ -294,7 +306,6 @@ impl Job {
             card: trained.card,
             metrics: trained.metrics,
             promote: trained.promote,
-            promotion_note: trained.promotion_note,
         })
     }
 
@@ -356,7 +367,7 @@ impl Job {
         self.run.progress = 1.0;
         self.run.model_version = Some(version.clone());
         self.run.promoted = trained.promote;
-        self.run.promotion_note = trained.promotion_note;
+        self.run.promotion_note = trained.promotion_note();
         self.run.metrics = trained.metrics;
         let record = ModelRecord { reference: reference.clone(), card: trained.card };
         let mut documents = vec![(Document::Model(record), None)];

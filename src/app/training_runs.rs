@@ -13,9 +13,7 @@ use super::train::TrainingRequest;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
 use crate::domain::id::{Revision, RunId};
 use crate::domain::model::ModelKind;
-use crate::domain::training::{
-    TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState,
-};
+use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
 use crate::domain::violation::Violations;
 use crate::store::{Precondition, Versioned};
 
@@ -72,12 +70,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown id.
-    pub async fn get_training_run(
-        &self,
-        caller: &Caller,
-        id: RunId,
-        at_least: Option<Revision>,
-    ) -> Result<RunView> {
+    pub async fn get_training_run(&self, caller: &Caller, id: RunId, at_least: Option<Revision>) -> Result<RunView> {
         let revision = self.require_revision(at_least)?;
         let run = self.stored_run(caller, id).await?.value;
         Ok(RunView { run: self.with_progress(run), revision })
@@ -230,8 +223,7 @@ impl App {
 
 fn check(request: &TrainingRequest) -> Result<TrainingParameters> {
     let mut violations = Violations::new();
-    let parameters = violations.within("parameters", |violations| {
-        TrainingParameters::parse(request.kind, &request.parameters, violations)
-    });
+    let parameters = violations
+        .within("parameters", |violations| TrainingParameters::parse(request.kind, &request.parameters, violations));
     if violations.is_empty() { Ok(parameters) } else { Err(Error::Invalid(Invalid(violations.into_vec()))) }
 }

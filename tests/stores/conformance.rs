@@ -64,7 +64,10 @@ pub(crate) async fn workspaces_do_not_see_each_other(store: &dyn Store) {
     assert_eq!(store.scan_profiles(&short, None, 10).await.expect("read").len(), 1);
     assert_eq!(store.scan_profiles(&long, None, 10).await.expect("read").len(), 1);
     assert_eq!(store.document(&short, &DocumentKey::settings()).await.expect("read"), None);
-    assert_eq!(store.find_events(&short, &[event("e", 1).key]).await.expect("read")[0].as_ref().map(|e| e.profile), Some(id(1)));
+    assert_eq!(
+        store.find_events(&short, &[event("e", 1).key]).await.expect("read")[0].as_ref().map(|e| e.profile),
+        Some(id(1))
+    );
     assert_eq!(store.workspaces().await.expect("read"), [short, long]);
 }
 
@@ -171,7 +174,10 @@ pub(crate) async fn a_merge_within_the_commit_that_creates_its_source_is_whole(s
     assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read")[0].len(), 3);
     let found = store.profiles(&acme, &[id(2)]).await.expect("read").remove(0).expect("resolves");
     assert_eq!((found.id, found.state.activity.events()), (id(1), 3));
-    assert_eq!(store.find_events(&acme, &[event("e2", 2).key]).await.expect("read")[0].as_ref().map(|e| e.profile), Some(id(1)));
+    assert_eq!(
+        store.find_events(&acme, &[event("e2", 2).key]).await.expect("read")[0].as_ref().map(|e| e.profile),
+        Some(id(1))
+    );
 }
 
 pub(crate) async fn timelines_are_in_canonical_order(store: &dyn Store) {
