@@ -118,12 +118,19 @@ fn payload() -> impl Strategy<Value = Payload> {
 
 /// Events with distinct keys over two months, several of them at the same minute.
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let event = (payload(), 0..90_000_i64, 0..3_usize).prop_map(|(payload, minute, channel)| (payload, minute, channel));
+    let event =
+        (payload(), 0..90_000_i64, 0..3_usize).prop_map(|(payload, minute, channel)| (payload, minute, channel));
     prop::collection::vec(event, 1..30).prop_map(|events| {
         let number = |(number, (payload, minute, channel)): (usize, (Payload, i64, usize))| Event {
             key: EventKey { source: "test".to_owned(), event_id: number.to_string() },
             identifiers: vec![],
-            times: EventTimes { original: None, sent: None, received: at(0), event: at(minute / 7 * 7), clamped: false },
+            times: EventTimes {
+                original: None,
+                sent: None,
+                received: at(0),
+                event: at(minute / 7 * 7),
+                clamped: false,
+            },
             channel: ["", "web", "phone"][channel].to_owned(),
             touchpoint: String::new(),
             payload,
