@@ -60,7 +60,8 @@ fn main() -> anyhow::Result<ExitCode> {
 /// Quiet for the 39 weeks after the first 39, scored by five folds over the customers.
 fn cdnow(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()> {
     let began = Instant::now();
-    let parameters = ChurnParameters { cutoff_times: vec![end_of("1997-09-30")?], horizon: Some(days(273)), seed: SEED };
+    let parameters =
+        ChurnParameters { cutoff_times: vec![end_of("1997-09-30")?], horizon: Some(days(273)), seed: SEED };
     let examples = examples(timelines, &parameters)?;
     let (scores, recency) = churn::cross_validate(&examples, 5, &())?;
     table.time("five folds of churn", began.elapsed());
@@ -91,7 +92,10 @@ fn online_retail(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()>
             table.note(key, format!("{number:.4}"));
         }
     }
-    table.note("cut-offs", format!("{:?} {:?}", trained.card["training_cutoff_times"], trained.card["test_cutoff_time"]));
+    table.note(
+        "cut-offs",
+        format!("{:?} {:?}", trained.card["training_cutoff_times"], trained.card["test_cutoff_time"]),
+    );
     segment(timelines, end_of("2011-12-09")?, table)
 }
 
