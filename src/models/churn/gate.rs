@@ -202,3 +202,42 @@ fn describe_previous(
         (Some(_), Some(previous)) => Value::Map(metrics(&scores_of(previous, test), test, seed)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::days;
+    use crate::models::calibration::Calibration;
+    use crate::models::plan::Meaning;
+    use crate::models::regression::Regression;
+
+    fn model() -> ChurnModel {
+        ChurnModel {
+            meaning: Meaning { kind: ChurnKind::Inactivity, horizon: days(90), qualifying_events: Vec::new() },
+            base_rate: 0.5,
+            regression: Regression { intercept: 0.0, terms: Vec::new() },
+            calibration: Calibration::fit(&[], &[]),
+        }
+    }
+
+    /// A thousand customers of whom every second left, given the same probability of what became true.
+    fn scores(given: f64) -> Scores {
+        let outcomes: Vec<bool> = (0..1_000).map(|row| row % 2 == 0).collect();
+        Scores { scores: outcomes.iter().map(|left| if *left { given } else { 1.0 - given }).collect(), outcomes }
+    }
+
+    #[test]
+    fn a_model_that_knows_no_more_than_the_base_rate_does_not_answer() {
+        assert!(!verdict(&model(), &scores(0.5), None, 1).promote);
+        assert!(!verdict(&model(), &scores(0.4), None, 1).promote);
+        assert!(!verdict(&model(), &scores(f64::NAN), None, 1).promote);
+        assert!(verdict(&model(), &scores(0.6), None, 1).promote);
+    }
+
+    #[test]
+    fn a_model_that_is_worse_than_the_one_before_does_not_answer_and_an_equal_one_does() {
+        assert!(!verdict(&model(), &scores(0.6), Some(&scores(0.7)), 1).promote);
+        assert!(verdict(&model(), &scores(0.6), Some(&scores(0.6)), 1).promote);
+        assert!(verdict(&model(), &scores(0.7), Some(&scores(0.6)), 1).promote);
+    }
+}
