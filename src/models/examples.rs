@@ -85,7 +85,7 @@ impl ChurnExamples {
         Some(Example {
             customer,
             is_test: if self.plan.has_single_cutoff() {
-                (customer >> 32) % TEST_PARTS == 0
+                (customer >> 32).is_multiple_of(TEST_PARTS)
             } else {
                 cutoff == self.plan.test
             },

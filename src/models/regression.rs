@@ -263,8 +263,8 @@ mod tests {
         for (row, left) in rows.iter_mut().zip(&left) {
             row[nps] = (!left).then_some(7.0);
         }
-        for row in 0..100 {
-            rows[row][nps] = Some((row % 11) as f64);
+        for (number, row) in rows.iter_mut().take(100).enumerate() {
+            row[nps] = Some((number % 11) as f64);
         }
         let (design, regression) = fit_all(&rows, &left);
         let term = regression.terms.iter().find(|term| term.name == NPS).expect("varies");

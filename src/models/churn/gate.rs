@@ -1,5 +1,7 @@
 //! Judging a churn model: its card, its figures, and whether it may answer.
 
+use std::cmp::Ordering;
+
 use super::{ChurnModel, TrainedChurn};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
@@ -100,8 +102,8 @@ fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed:
     let ours = losses(&|row| scores.scores[row]);
     let constant = losses(&|_| model.base_rate);
     let (our_sum, constant_sum): (f64, f64) = (ours.iter().sum(), constant.iter().sum());
-    // Written so that a loss that is no number fails.
-    if !(our_sum < constant_sum) {
+    // A loss that is no number is less than nothing.
+    if our_sum.partial_cmp(&constant_sum) != Some(Ordering::Less) {
         let reason = "not promoted: its log loss is no better than that of the constant base rate".to_owned();
         return Verdict { promote: false, reason };
     }
