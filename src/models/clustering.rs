@@ -1,4 +1,7 @@
 //! K-Means with linfa, restarted by our own loop, and how stable its clusters are.
+//!
+//! linfa assigns rows on rayon's global pool, one row at a time and without sums across threads, so the result does
+//! not depend on the number of threads. Serving and the final assignment use the plain loop of [`nearest`].
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -146,7 +149,7 @@ fn best_of(points: &Points, k: usize, restarts: u64, seed: impl Fn(u64) -> u64) 
 /// One run of linfa's K-Means. Its own restarts would report the cluster sizes of the last run, not of the best.
 fn run(points: &Points, k: usize, start: Start<'_>) -> Result<Clusters, Error> {
     if points.distinct(k) < k {
-        // linfa panics when there is nothing left to draw a centroid from.
+        // linfa would repeat a centroid, and panics where there is no row at all.
         return Err(Error::NotEnoughData(format!("there are fewer than {k} different customers for {k} segments")));
     }
     let seed = if let Start::Drawn(seed) = start { seed } else { 0 };

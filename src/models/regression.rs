@@ -138,7 +138,7 @@ impl Design {
         Ok(self.regression(intercept, &weights))
     }
 
-    /// The log-odds of the row at `position`, up to rounding what [`Regression::log_odds`] says of its values.
+    /// Gathers the weights of the columns by feature, in units that serve raw values.
     fn regression(&self, intercept: f64, weights: &[f64]) -> Regression {
         let mut terms: Vec<Term> = Vec::new();
         for (column, weight) in self.columns.iter().zip(weights) {
@@ -271,7 +271,7 @@ mod tests {
         assert!(term.contribution(None) > 0.0 && term.contribution(Some(7.0)) < term.contribution(None));
         let mean: f64 = rows.iter().map(|row| term.contribution(row[nps])).sum::<f64>() / rows.len() as f64;
         assert!(mean.abs() < 1e-9, "contributions are centred, but their mean is {mean}");
-        // Serving from plain arrays says what the matrix says: the difference of two rows is that of their columns.
+        // Recency, the score itself, and its absence.
         assert_eq!(design.matrix.ncols(), 3);
     }
 
