@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::changes::{Placed, changes};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::index::{self, Flusher, Index, Meta};
+use super::index::{self, Flusher, Index, Mark, Meta};
 use super::journal::{Frame, Journal, Segments};
 use super::manifest::StoreId;
 use super::options::Options;
@@ -23,6 +23,8 @@ use crate::store::{Error, Result};
 pub(super) struct Served {
     pub(super) index: Arc<Index>,
     flusher: Option<JoinHandle<Result<()>>>,
+    /// Dropped after the index, and so after sled.
+    mark: Mark,
 }
 
 /// Brings the index to the end of the journal. Cuts the journal's torn tail, once it is sure that nobody was told
@@ -34,10 +36,20 @@ pub(super) fn recover(
     status: &Arc<Status>,
 ) -> Result<Served> {
     let directory = options.directory.join("index");
-    let opened = index::open(&directory, store, options.index_cache_bytes)?;
-    check_end(journal, &opened.meta, &directory)?;
+    files::make_directory(&directory)?;
+    let is_trusted = Mark::is_trusted(&directory)?;
+    let mark = if is_trusted { Some(Mark::set(&directory)?) } else { None };
+    let found = index::find(&directory, store, options.index_cache_bytes)?;
+    if let Some(found) = &found {
+        check_end(journal, &found.meta, &directory)?;
+    }
+    let opened = match found.filter(|_| is_trusted) {
+        Some(found) => found,
+        None => index::discard(&directory, store, options.index_cache_bytes)?,
+    };
+    let mark = mark.map_or_else(|| Mark::set(&directory), Ok)?;
     journal.cut()?;
-    let served = Served::start(opened, options, status)?;
+    let served = Served::start(opened, mark, options, status)?;
     match served.replay(journal) {
         // What is wrong with the journal no other index can mend.
         Err(Error::Index(what)) => tracing::warn!(what, "the index cannot be used; it is rebuilt from the journal"),
@@ -46,7 +58,8 @@ pub(super) fn recover(
     }
     drop(served);
     let opened = index::discard(&directory, store, options.index_cache_bytes)?;
-    let served = Served::start(opened, options, status)?;
+    let mark = Mark::set(&directory)?;
+    let served = Served::start(opened, mark, options, status)?;
     served.replay(journal)?;
     Ok(served)
 }
@@ -68,28 +81,31 @@ fn check_end(journal: &Journal, meta: &Meta, directory: &Path) -> Result<()> {
 }
 
 impl Served {
-    fn start(opened: index::Opened, options: &Options, status: &Arc<Status>) -> Result<Self> {
+    fn start(opened: index::Opened, mark: Mark, options: &Options, status: &Arc<Status>) -> Result<Self> {
         let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(status)));
         let flusher = Flusher::new(Arc::clone(&index), options.idempotency_window);
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
         let thread = thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
-        Ok(Self { index, flusher: Some(thread) })
+        Ok(Self { index, flusher: Some(thread), mark })
     }
 
     /// Brings everything to sled and ends the thread.
     pub(super) fn finish(&mut self) -> Result<()> {
         let Some(flusher) = self.flusher.take() else { return Ok(()) };
         self.index.stop();
-        flusher.join().unwrap_or_else(|_| Err(Error::Index("the flusher panicked".to_owned())))
+        flusher.join().unwrap_or_else(|_| Err(Error::Index("the flusher panicked".to_owned())))?;
+        self.mark.end_well();
+        Ok(())
     }
 
     /// Applies every commit that the index does not hold yet, exactly as if it were made now.
     fn replay(&self, journal: &Journal) -> Result<()> {
         let (from, segments) = (self.index.meta().applied, journal.segments());
-        journal.replay(from, |frame| self.apply(frame, &segments))?;
-        if journal.last > from {
-            tracing::info!(%from, to = %journal.last, "brought the index to the end of the journal");
+        if journal.last == from {
+            return Ok(());
         }
+        journal.replay(from, |frame| self.apply(frame, &segments))?;
+        tracing::info!(%from, to = %journal.last, "brought the index to the end of the journal");
         Ok(())
     }
 

@@ -44,6 +44,12 @@ impl Disk {
         Self { tree }
     }
 
+    /// One that ends with the test that made it.
+    #[cfg(test)]
+    pub(in crate::store::embedded) fn temporary() -> Self {
+        Self::new(sled::Config::new().temporary(true).open().expect("a temporary index"))
+    }
+
     /// A value as it is, for those that are small by their nature.
     pub(in crate::store::embedded) fn raw(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.tree.get(key).map_err(failed)

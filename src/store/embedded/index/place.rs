@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::disk::{Batch, Disk, failed as sled_failed};
 use super::keys;
 use super::meta::Meta;
-use crate::store::embedded::files::{self, failed};
+use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
 use crate::store::embedded::seen::{self, Runs};
 use crate::store::{Error, Result};
@@ -25,20 +25,18 @@ pub(in crate::store::embedded) struct Opened {
     pub(in crate::store::embedded) runs: Runs,
 }
 
-/// Opens the index in `directory`. What cannot be used is discarded, and an empty index takes its place.
+/// Opens the index in `directory`; `None` where there is none that this release can use for this store.
 ///
 /// Each index lives in a numbered directory of its own: an opening that hangs cannot be ended, and must not share
 /// files with its successor.
-pub(in crate::store::embedded) fn open(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Opened> {
-    files::make_directory(directory)?;
-    if let Some(newest) = generations(directory)?.last() {
-        match open_guarded(path(directory, *newest), cache_bytes, None) {
-            Ok(opened) if opened.meta.is_of(store) => return Ok(opened),
-            Ok(_) => tracing::info!("the index was made by another release or for another store; it is rebuilt"),
-            Err(error) => tracing::warn!(%error, "the index cannot be used; it is rebuilt from the journal"),
-        }
+pub(in crate::store::embedded) fn find(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Option<Opened>> {
+    let Some(newest) = generations(directory)?.pop() else { return Ok(None) };
+    match open_guarded(path(directory, newest), cache_bytes, None) {
+        Ok(opened) if opened.meta.is_of(store) => return Ok(Some(opened)),
+        Ok(_) => tracing::info!("the index was made by another release or for another store; it is rebuilt"),
+        Err(error) => tracing::warn!(%error, "the index cannot be used; it is rebuilt from the journal"),
     }
-    discard(directory, store, cache_bytes)
+    Ok(None)
 }
 
 /// Leaves whatever index there is, and begins an empty one.

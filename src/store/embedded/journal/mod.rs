@@ -17,6 +17,8 @@ mod frames;
 mod open;
 mod segment;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
