@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
 use crate::domain::decision::{Decider, Known};
