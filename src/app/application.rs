@@ -52,6 +52,11 @@ impl App {
         self.context.new_id()
     }
 
+    /// The time, for measuring how long something takes.
+    pub fn now(&self) -> Timestamp {
+        self.context.now()
+    }
+
     /// Stops the training runs and closes the store; requests that still come are answered with an error.
     ///
     /// # Errors
