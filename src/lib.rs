@@ -4,4 +4,5 @@ pub mod app;
 pub mod domain;
 pub mod models;
 pub mod rpc;
+pub mod server;
 pub mod store;
