@@ -1,4 +1,5 @@
 //! Rapport: customer profiles, segments and predictions behind gRPC, in one process with an embedded store.
 
+pub mod cli;
 pub mod domain;
 pub mod rpc;
