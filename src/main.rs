@@ -1,1 +1,3 @@
+//! The `rapport` program.
+
 fn main() {}

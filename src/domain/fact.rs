@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::id::{MergeId, ProfileId};
+use super::id::{MergeId, ProfileId, RunId};
 use super::identifier::Identifier;
 use super::identity::Demotion;
 use super::model::{ModelKind, ModelRecord, ModelVersion};
@@ -58,6 +58,30 @@ pub enum Document {
     Model(ModelRecord),
     /// Which model of a kind answers.
     ActiveModel(ModelKind, ModelVersion),
+    /// A request that named itself, so that its repeat gets the same answer.
+    Request(RequestRecord),
+}
+
+/// A request that was carried out under a name of the caller's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// Digest of the method and the content.
+    pub digest: [u8; 16],
+    /// What it came to.
+    pub result: RequestResult,
+}
+
+/// What a named request came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RequestResult {
+    /// A training run.
+    TrainingRun(RunId),
+    /// A model that was activated.
+    Model(ModelVersion),
+    /// The settings as they were after it.
+    Settings(Settings),
 }
 
 /// Names a document within its workspace.
@@ -81,6 +105,8 @@ pub enum DocumentKind {
     Model = 3,
     /// [`Document::ActiveModel`].
     ActiveModel = 4,
+    /// [`Document::Request`].
+    Request = 5,
 }
 
 impl DocumentKey {
@@ -100,8 +126,13 @@ impl DocumentKey {
     }
 
     /// The key of a training run.
-    pub fn training_run(id: super::id::RunId) -> Self {
+    pub fn training_run(id: RunId) -> Self {
         Self { kind: DocumentKind::TrainingRun, name: id.to_string() }
+    }
+
+    /// The key of a named request.
+    pub fn request(request_id: &str) -> Self {
+        Self { kind: DocumentKind::Request, name: request_id.to_owned() }
     }
 }
 
@@ -113,6 +144,7 @@ impl Document {
             Self::TrainingRun(run) => DocumentKey::training_run(run.id),
             Self::Model(model) => DocumentKey::model(&model.reference.version),
             Self::ActiveModel(kind, _) => DocumentKey::active_model(*kind),
+            Self::Request(request) => DocumentKey::request(&request.request_id),
         }
     }
 }

@@ -42,8 +42,12 @@ pub const VALUE_KEY_BYTES: usize = 128;
 pub const VALUE_DEPTH: usize = 16;
 /// Open data of one event in all.
 pub const VALUE_BYTES: usize = 32 << 10;
-/// Traits that a profile keeps; a new key beyond them is not taken over.
+/// Traits that a profile keeps; an event that would take it beyond them is rejected.
 pub const PROFILE_TRAITS: usize = 500;
+/// Bytes of all traits of a profile, so that every reply with one customer stays below what clients accept.
+pub const PROFILE_TRAIT_BYTES: usize = 256 << 10;
+/// `request_id` of a write.
+pub const REQUEST_ID_BYTES: usize = 128;
 /// Line items of one purchase.
 pub const LINE_ITEMS: usize = 500;
 /// Largest absolute amount of money of one event, in units of its currency.
@@ -71,12 +75,15 @@ pub const EPISODES: usize = 20;
 /// Days of activity that a profile keeps one by one, counted from its latest.
 pub const BUCKET_DAYS: usize = 800;
 /// Names in a workspace's list of qualifying events.
-pub const QUALIFYING_EVENTS: usize = 50;
+pub const QUALIFYING_EVENTS: usize = 100;
 /// Shortest and longest churn horizon.
-pub const HORIZON: std::ops::RangeInclusive<Duration> = days(1)..=days(1_095);
+pub const HORIZON: std::ops::RangeInclusive<Duration> = days(1)..=days(730);
 /// Cut-offs of one training run.
 pub const CUTOFFS: usize = 24;
-/// Contributions in an answer of a batch or stream, besides the one named [`OTHER`].
-pub const CONTRIBUTIONS: usize = 5;
+/// Contributions in an answer of a batch or stream where the caller asks for no number, besides the one named
+/// [`OTHER`].
+pub const CONTRIBUTIONS_DEFAULT: usize = 5;
+/// Largest number of contributions in an answer of a batch or stream; a larger one asked for is lowered to it.
+pub const CONTRIBUTIONS_MAX: usize = 10;
 /// How often a write decides again after it lost a race, before the caller is told so.
 pub const CONFLICT_RETRIES: usize = 16;

@@ -5,6 +5,7 @@
 
 pub mod buckets;
 pub mod consent;
+pub mod decision;
 pub mod event;
 pub mod fact;
 pub mod fold;

@@ -10,6 +10,9 @@ use super::payload::Payload;
 use super::time::days;
 use super::violation::Violations;
 
+/// What stands before the name of a `Track` event in a list of qualifying events.
+const TRACK_PREFIX: &str = "track:";
+
 /// Settings of one workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
@@ -26,8 +29,8 @@ pub struct ChurnDefinition {
     pub kind: ChurnKind,
     /// How far ahead a prediction looks, and how long a quiet customer must be quiet.
     pub horizon: Duration,
-    /// Events that show a customer is still here: kinds of payloads or names of `Track` events. Empty means purchases
-    /// where the workspace has any, all events otherwise.
+    /// Events that show a customer is still here: kinds of payloads, or `track:` and the name of a `Track` event.
+    /// Empty means purchases where the workspace has any, all events otherwise.
     pub qualifying_events: Vec<String>,
 }
 
@@ -51,7 +54,7 @@ impl Settings {
     pub fn check(&self, violations: &mut Violations) {
         violations.within("churn", |violations| {
             if !limits::HORIZON.contains(&self.churn.horizon) {
-                violations.add("horizon", "must be from 1 day to 1095 days");
+                violations.add("horizon", "must be from 1 day to 730 days");
             }
             let names = &self.churn.qualifying_events;
             if names.len() > limits::QUALIFYING_EVENTS {
@@ -59,17 +62,23 @@ impl Settings {
                 violations.add("qualifying_events", format!("has {} items; the limit is {limit}", names.len()));
             }
             for (position, name) in names.iter().take(limits::QUALIFYING_EVENTS).enumerate() {
-                violations.check_required_text(&format!("qualifying_events[{position}]"), name, limits::NAME_BYTES);
+                let field = format!("qualifying_events[{position}]");
+                match name.strip_prefix(TRACK_PREFIX) {
+                    Some(name) => violations.check_required_text(&field, name, limits::NAME_BYTES),
+                    None if Payload::KINDS.contains(&name.as_str()) => {}
+                    None => violations.add(&field, "must be a kind of event payload, or track: and a name"),
+                }
             }
         });
     }
 }
 
-/// Whether a payload shows that its customer is still here, by a list of kinds and names. A refund never does.
+/// Whether a payload shows that its customer is still here, by a list of kinds and `track:` names. A refund never does.
 pub fn is_qualifying(payload: &Payload, qualifying_events: &[String]) -> bool {
-    qualifying_events.iter().any(|wanted| match payload {
-        Payload::Purchase(purchase) if purchase.refund => false,
-        Payload::Track(track) => wanted == &track.name || wanted == "track",
-        payload => wanted == payload.kind(),
+    qualifying_events.iter().any(|wanted| match (payload, wanted.strip_prefix(TRACK_PREFIX)) {
+        (Payload::Purchase(purchase), _) if purchase.refund => false,
+        (Payload::Track(track), Some(name)) => name == track.name,
+        (_, Some(_)) => false,
+        (payload, None) => wanted == payload.kind(),
     })
 }

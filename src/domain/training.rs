@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::RunId;
+use super::limits;
 use super::model::{ModelKind, ModelVersion};
 use super::time::Timestamp;
-use super::value::Map;
+use super::value::{Map, Value};
+use super::violation::Violations;
 
 /// One run of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,14 +20,14 @@ pub struct TrainingRun {
     pub state: TrainingState,
     /// The parameters as they were asked for.
     pub parameters: Map,
-    /// The caller's key for repeating the request safely, may be empty.
-    pub request_id: String,
     /// The share of the work that is done, 0 to 1.
     pub progress: f64,
     /// The model that was made, once the run succeeded.
     pub model_version: Option<ModelVersion>,
     /// Whether that model answers now: the gate may keep the one before.
     pub promoted: bool,
+    /// Why it does or does not, in a sentence.
+    pub promotion_note: String,
     /// How good the model is; the card's figures.
     pub metrics: Map,
     /// Why the run failed.
@@ -36,6 +38,27 @@ pub struct TrainingRun {
     pub start_time: Option<Timestamp>,
     /// When it ended.
     pub end_time: Option<Timestamp>,
+}
+
+impl TrainingRun {
+    /// A run that waits for its turn.
+    pub fn new(id: RunId, kind: ModelKind, parameters: Map, create_time: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            state: TrainingState::Pending,
+            parameters,
+            progress: 0.0,
+            model_version: None,
+            promoted: false,
+            promotion_note: String::new(),
+            metrics: Map::new(),
+            failure: None,
+            create_time,
+            start_time: None,
+            end_time: None,
+        }
+    }
 }
 
 /// How far a run is.
@@ -78,4 +101,139 @@ pub enum TrainingFailureReason {
     Interrupted,
     /// A fault of ours.
     Internal,
+}
+
+/// What a caller may choose about a training.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TrainingParameters {
+    /// The "now" of the training: nothing that happened later is used.
+    pub as_of: Option<Timestamp>,
+    /// Every random choice follows from it.
+    pub seed: u64,
+    /// How many segments; `None` lets the data choose.
+    pub k: Option<usize>,
+    /// At which times the churn model looks back and ahead; empty lets the data choose.
+    pub cutoffs: Vec<Timestamp>,
+    /// How far ahead the churn model looks; `None` is the workspace's setting.
+    pub horizon_days: Option<u32>,
+}
+
+/// Whole numbers up to here are exact in JSON.
+const SEED_MAX: f64 = 9_007_199_254_740_992.0;
+/// Numbers of segments that a caller may ask for.
+const SEGMENTS: std::ops::RangeInclusive<f64> = 2.0..=20.0;
+
+impl TrainingParameters {
+    /// Reads parameters as a caller wrote them; every fault is added to `violations`.
+    pub fn parse(kind: ModelKind, map: &Map, violations: &mut Violations) -> Self {
+        let mut parameters = Self::default();
+        for (key, value) in map {
+            match (key.as_str(), kind) {
+                ("as_of_time", _) => parameters.as_of = time(key, value, violations),
+                ("seed", _) => {
+                    parameters.seed = whole(key, value, 0.0..=SEED_MAX, violations).unwrap_or(0.0) as u64;
+                }
+                ("k", ModelKind::Segments) => {
+                    parameters.k = whole(key, value, SEGMENTS, violations).map(|k| k as usize);
+                }
+                ("cutoff_times", ModelKind::Churn) => parameters.cutoffs = times(key, value, violations),
+                ("horizon_days", ModelKind::Churn) => {
+                    let days = limits::HORIZON.end().as_secs_f64() / 86_400.0;
+                    parameters.horizon_days = whole(key, value, 1.0..=days, violations).map(|days| days as u32);
+                }
+                // The key is the caller's own word, but it was chosen for us to read, not by a customer.
+                _ => violations.add(known_or_other(key), format!("is no parameter of {}", kind.name())),
+            }
+        }
+        parameters
+    }
+}
+
+/// A key in a field path: only words that the documentation has.
+fn known_or_other(key: &str) -> &str {
+    const KNOWN: [&str; 6] = ["as_of_time", "seed", "k", "cutoff_times", "horizon_days", "label"];
+    if KNOWN.contains(&key) { key } else { "fields" }
+}
+
+fn whole(key: &str, value: &Value, range: std::ops::RangeInclusive<f64>, violations: &mut Violations) -> Option<f64> {
+    match value {
+        Value::Number(number) if range.contains(number) && number.fract() == 0.0 => Some(*number),
+        _ => {
+            violations.add(key, format!("must be a whole number from {} to {}", range.start(), range.end()));
+            None
+        }
+    }
+}
+
+fn time(key: &str, value: &Value, violations: &mut Violations) -> Option<Timestamp> {
+    let parsed = match value {
+        Value::Text(text) => text.parse::<jiff::Timestamp>().ok(),
+        _ => None,
+    };
+    if parsed.is_none() {
+        violations.add(key, "must be an RFC 3339 time with its zone, such as 2025-12-01T00:00:00Z");
+    }
+    parsed.map(|time| Timestamp::from_micros(time.as_microsecond()))
+}
+
+fn times(key: &str, value: &Value, violations: &mut Violations) -> Vec<Timestamp> {
+    let Value::List(list) = value else {
+        violations.add(key, "must be a list of RFC 3339 times");
+        return Vec::new();
+    };
+    if list.len() > limits::CUTOFFS {
+        violations.add(key, format!("has {} items; the limit is {}", list.len(), limits::CUTOFFS));
+    }
+    let mut times: Vec<Timestamp> = list
+        .iter()
+        .take(limits::CUTOFFS)
+        .enumerate()
+        .filter_map(|(position, item)| time(&format!("{key}[{position}]"), item, violations))
+        .collect();
+    times.sort();
+    let before = times.len();
+    times.dedup();
+    if times.len() < before {
+        violations.add(key, "must not name a time twice");
+    }
+    times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: ModelKind, entries: &[(&str, Value)]) -> (TrainingParameters, Vec<String>) {
+        let map = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let mut violations = Violations::new();
+        let parameters = TrainingParameters::parse(kind, &map, &mut violations);
+        (parameters, violations.into_vec().into_iter().map(|violation| violation.field).collect())
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let (_, faults) = parse(
+            ModelKind::Churn,
+            &[
+                ("cutoff_times", Value::List(vec![Value::Text("2025-12-01T00:00:00".into()), Value::Null])),
+                ("horizon_days", Value::Number(0.5)),
+                ("k", Value::Number(3.0)),
+                ("sead", Value::Number(1.0)),
+            ],
+        );
+        assert_eq!(faults, ["cutoff_times[0]", "cutoff_times[1]", "horizon_days", "k", "fields"]);
+    }
+
+    #[test]
+    fn cut_offs_come_in_order() {
+        let list = ["2025-12-01T00:00:00Z", "2025-09-01T00:00:00+02:00"].map(|time| Value::Text(time.to_owned()));
+        let (parameters, faults) = parse(ModelKind::Churn, &[("cutoff_times", Value::List(list.to_vec()))]);
+        assert!(faults.is_empty() && parameters.cutoffs[0] < parameters.cutoffs[1], "{faults:?}");
+    }
+
+    #[test]
+    fn a_cut_off_named_twice_is_refused() {
+        let twice = Value::List(vec![Value::Text("2025-12-01T00:00:00Z".into()); 2]);
+        assert_eq!(parse(ModelKind::Churn, &[("cutoff_times", twice)]).1, ["cutoff_times"]);
+    }
 }

@@ -1,0 +1,41 @@
+//! Letting another model answer.
+
+use super::app::App;
+use super::customer::Caller;
+use super::error::{Error, Reason, Result};
+use super::get_models::ModelView;
+use super::request::Repeat;
+use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
+use crate::domain::id::Revision;
+use crate::domain::model::ModelVersion;
+use crate::store::Precondition;
+
+impl App {
+    /// Makes a model the one that answers, whatever its figures.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown version, [`Error::Conflict`] when another activation was faster.
+    pub async fn activate_model(
+        &self,
+        caller: &Caller,
+        version: &ModelVersion,
+        request_id: &str,
+    ) -> Result<(ModelView, Revision)> {
+        let named = match self.find_repeat(caller, request_id, "ActivateModel", version).await? {
+            Repeat::No(named) => named,
+            Repeat::Yes(RequestResult::Model(version)) => return self.get_model(caller, &version, None).await,
+            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+        };
+        let (record, model) = self.load_model(&caller.workspace, version).await?;
+        let kind = record.reference.kind;
+        let pointer = self.store.document(&caller.workspace, &DocumentKey::active_model(kind)).await?;
+        let mut commit = self.new_commit(caller);
+        let seen = pointer.map(|pointer| pointer.revision);
+        commit.preconditions.push(Precondition::Document(DocumentKey::active_model(kind), seen));
+        commit.facts.push(Fact::Document(Document::ActiveModel(kind, version.clone())));
+        named.record(RequestResult::Model(version.clone()), &mut commit);
+        let revision = self.store.commit(commit).await?;
+        self.registry.put(&caller.workspace, record.reference.clone(), model);
+        Ok((ModelView { record, active: true }, revision))
+    }
+}

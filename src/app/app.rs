@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use super::context::Context;
+use super::error::{Error, Reason, Result};
+use super::registry::Registry;
+use super::train::Trainer;
+use crate::domain::id::Revision;
+use crate::domain::identity::IdentityRules;
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+
+/// Everything a server can be asked for. Cheap to clone; all clones are one server.
+#[derive(Clone)]
+pub struct App {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) context: Arc<dyn Context>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) trainer: Arc<Trainer>,
+    pub(super) rules: Arc<IdentityRules>,
+    pub(super) start_time: Timestamp,
+}
+
+impl App {
+    /// An application over a store: loads the models that answer and ends runs that a stop has interrupted.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A model that cannot be loaded is no error: its kind is untrained until the next
+    /// run or activation, and a log line says so.
+    pub async fn start(store: Arc<dyn Store>, context: Arc<dyn Context>) -> Result<Self> {
+        let app = Self {
+            start_time: context.now(),
+            registry: Arc::new(Registry::default()),
+            trainer: Arc::new(Trainer::start()),
+            rules: Arc::new(IdentityRules::default()),
+            store,
+            context,
+        };
+        app.load_models().await?;
+        app.end_interrupted_runs().await?;
+        Ok(app)
+    }
+
+    /// Whether writes are taken at the moment.
+    pub fn takes_writes(&self) -> bool {
+        self.store.takes_writes()
+    }
+
+    /// Stops the training runs and closes the store; requests that still come are answered with an error.
+    ///
+    /// # Errors
+    /// When the store cannot finish what it began.
+    pub async fn shut_down(&self) -> Result<()> {
+        self.trainer.stop();
+        self.store.close().await?;
+        Ok(())
+    }
+
+    /// Refuses a read that asks for a later state than this store has.
+    pub(super) fn require_revision(&self, at_least: Option<Revision>) -> Result<Revision> {
+        let current = self.store.revision();
+        match at_least {
+            Some(wanted) if wanted > current => Err(Error::Precondition(Reason::RevisionAhead(wanted))),
+            _ => Ok(current),
+        }
+    }
+}

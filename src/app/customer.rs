@@ -1,0 +1,153 @@
+//! Naming and reading one customer.
+
+use super::app::App;
+use super::error::{Error, Reason, Resource, Result};
+use crate::domain::consent;
+use crate::domain::fold;
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::domain::identifier::Identifier;
+use crate::domain::profile::Profile;
+use crate::domain::time::Timestamp;
+
+/// Who asks: everything that a credential says.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose data they may see.
+    pub workspace: WorkspaceId,
+}
+
+/// A customer, named by any identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CustomerRef {
+    /// By our own id, also one that was merged away.
+    Profile(ProfileId),
+    /// By something that a caller knows.
+    Identifier(Identifier),
+}
+
+/// How a read wants to read.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// What the data are for; empty is the service itself.
+    pub purpose: String,
+    /// See at least this commit.
+    pub at_least: Option<Revision>,
+    /// See the customer as of this event time; `None` is now.
+    pub as_of: Option<Timestamp>,
+}
+
+/// A customer that was read.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The profile, as of the time that was asked for.
+    pub profile: Profile,
+    /// The time at which features of it are to be evaluated.
+    pub now: Timestamp,
+}
+
+impl CustomerRef {
+    /// What may be said about the name in an error: an id, or the type of an identifier, never its value.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Profile(id) => id.to_string(),
+            Self::Identifier(identifier) => identifier.kind().to_owned(),
+        }
+    }
+
+    /// What ties a page token to this customer.
+    pub(super) fn binding(&self) -> (Option<ProfileId>, Option<&Identifier>) {
+        match self {
+            Self::Profile(id) => (Some(*id), None),
+            Self::Identifier(identifier) => (None, Some(identifier)),
+        }
+    }
+
+    pub(super) fn not_found(&self) -> Error {
+        Error::not_found(Resource::Customer, self.describe())
+    }
+}
+
+impl App {
+    /// Checks how a read wants to read: the purpose, the revision and the time.
+    pub(super) fn check_read(&self, read: &Read) -> Result<Revision> {
+        let revision = self.require_revision(read.at_least)?;
+        // Without a recorded consent, unknown means denied for everything but the service itself.
+        if !read.purpose.is_empty() && read.purpose != consent::SERVICE {
+            return Err(Error::Forbidden(Reason::ConsentDenied { purpose: read.purpose.clone() }));
+        }
+        if read.as_of.is_some_and(|time| time > self.context.now()) {
+            return Err(Error::invalid("as_of_time", "must not be in the future"));
+        }
+        Ok(revision)
+    }
+
+    /// The time at which features are evaluated for a read.
+    pub(super) fn reading_time(&self, read: &Read) -> Timestamp {
+        read.as_of.unwrap_or_else(|| self.context.now())
+    }
+
+    /// Reads one customer.
+    pub(super) async fn find(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
+        let mut found = self.find_all(caller, std::slice::from_ref(customer), read).await?;
+        found.pop().flatten().ok_or_else(|| customer.not_found())
+    }
+
+    /// Reads customers in their order; `None` for those that do not exist, or had no event yet at that time.
+    pub(super) async fn find_all(
+        &self,
+        caller: &Caller,
+        customers: &[CustomerRef],
+        read: &Read,
+    ) -> Result<Vec<Option<Found>>> {
+        let ids = self.ids_of(caller, customers).await?;
+        let known: Vec<ProfileId> = ids.iter().flatten().copied().collect();
+        let profiles = self.store.profiles(&caller.workspace, &known).await?;
+        let mut profiles = self.as_of(caller, profiles, read).await?.into_iter();
+        let now = self.reading_time(read);
+        let answers =
+            ids.iter().map(|id| id.and_then(|_| profiles.next().flatten()).map(|profile| Found { profile, now }));
+        Ok(answers.collect())
+    }
+
+    async fn ids_of(&self, caller: &Caller, customers: &[CustomerRef]) -> Result<Vec<Option<ProfileId>>> {
+        let identifiers: Vec<Identifier> = customers
+            .iter()
+            .filter_map(|customer| match customer {
+                CustomerRef::Identifier(identifier) => Some(identifier.clone()),
+                CustomerRef::Profile(_) => None,
+            })
+            .collect();
+        let owners = if identifiers.is_empty() {
+            Vec::new()
+        } else {
+            self.store.owners(&caller.workspace, &identifiers).await?
+        };
+        let mut owners = owners.into_iter();
+        Ok(customers
+            .iter()
+            .map(|customer| match customer {
+                CustomerRef::Profile(id) => Some(*id),
+                CustomerRef::Identifier(_) => owners.next().flatten(),
+            })
+            .collect())
+    }
+
+    /// The profiles as they were at the time that a read asks for: their events up to then, folded again.
+    pub(super) async fn as_of(
+        &self,
+        caller: &Caller,
+        profiles: Vec<Option<Profile>>,
+        read: &Read,
+    ) -> Result<Vec<Option<Profile>>> {
+        let Some(time) = read.as_of else { return Ok(profiles) };
+        let ids: Vec<ProfileId> = profiles.iter().flatten().map(|profile| profile.id).collect();
+        let mut timelines = self.store.timelines(&caller.workspace, &ids).await?.into_iter();
+        let past = profiles.into_iter().map(|profile| {
+            let mut profile = profile?;
+            let timeline = timelines.next()?;
+            profile.state = fold::refold(timeline.iter().filter(|event| event.times.event <= time));
+            profile.state.last.is_some().then_some(profile)
+        });
+        Ok(past.collect())
+    }
+}

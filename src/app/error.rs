@@ -1,0 +1,191 @@
+//! What a use case may answer instead of a result: coarse, and prescriptive for the caller.
+
+use std::time::Duration;
+
+use crate::domain::decision::Refusal;
+use crate::domain::id::Revision;
+use crate::domain::model::ModelKind;
+use crate::domain::violation::{Violation, ViolationReason};
+use crate::{models, store};
+
+/// The result of a use case.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a use case did not answer. A kind is added only where a caller would act differently; no text in here holds
+/// personal data, except the source of [`Error::Internal`], which holds none either and is never shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong: mend the named fields.
+    #[error("{0}")]
+    Invalid(Invalid),
+    /// What was asked for does not exist.
+    #[error("{resource} not found")]
+    NotFound {
+        /// What sort of thing.
+        resource: Resource,
+        /// Which one, without personal data: an id, or the type of an identifier.
+        name: String,
+    },
+    /// The key was used for something else: choose another.
+    #[error("{0}")]
+    AlreadyExists(Reason),
+    /// The workspace is not in the state that this needs: do what the reason says first.
+    #[error("{0}")]
+    Precondition(Reason),
+    /// Somebody else was faster: read again and decide again.
+    #[error("{0}")]
+    Conflict(Reason),
+    /// Too much at once: wait, then send the same again.
+    #[error("{reason}")]
+    Exhausted {
+        /// What there is too much of.
+        reason: Reason,
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The store takes no writes now: send the same again later.
+    #[error("the store takes no writes at the moment")]
+    Unavailable,
+    /// The customer has not agreed to this purpose.
+    #[error("{0}")]
+    Forbidden(Reason),
+    /// A fault of ours. The caller sees a fixed sentence, the log sees the source.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// All faults of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Violation>);
+
+impl Invalid {
+    /// The reason that weighs most: the most special one.
+    pub fn reason(&self) -> ViolationReason {
+        self.0.iter().map(|violation| violation.reason).max().unwrap_or(ViolationReason::InvalidField)
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.split_first() {
+            None => formatter.write_str("the request is invalid"),
+            Some((first, rest)) => {
+                write!(formatter, "{} {}", first.field, first.description)?;
+                if rest.is_empty() { Ok(()) } else { write!(formatter, " (and {} more)", rest.len()) }
+            }
+        }
+    }
+}
+
+/// What may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// A customer.
+    Customer,
+    /// A segment.
+    Segment,
+    /// A model.
+    Model,
+    /// A training run.
+    TrainingRun,
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Customer => "customer",
+            Self::Segment => "segment",
+            Self::Model => "model",
+            Self::TrainingRun => "training run",
+        })
+    }
+}
+
+/// What exactly was in the way, as far as a program would tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// No model of the kind answers yet.
+    #[error("no {} model is trained yet; train one with TrainingService.CreateTrainingRun", .0.name())]
+    ModelNotTrained(ModelKind),
+    /// The named revision lies ahead of everything that this store has.
+    #[error("at_least_revision {0} is ahead of this server; it belongs to another or a newer data directory")]
+    RevisionAhead(Revision),
+    /// The run has ended.
+    #[error("the training run has already ended")]
+    TrainingNotRunning,
+    /// Too many runs wait.
+    #[error("too many training runs are waiting")]
+    TrainingBusy,
+    /// The event id was used with another content.
+    #[error("this event_id was accepted from this source before with another content")]
+    EventIdReused,
+    /// The request id was used with another request.
+    #[error("this request_id was used before with another request")]
+    RequestIdReused,
+    /// An event that must not be accepted.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The etag is stale.
+    #[error("the etag is stale; read again and decide again")]
+    EtagMismatch,
+    /// Lost every race.
+    #[error("others kept changing the same customers; send the request again")]
+    Contention,
+    /// Not agreed.
+    #[error("the customer has not consented to the purpose {purpose:?}")]
+    ConsentDenied {
+        /// The purpose that the read named.
+        purpose: String,
+    },
+}
+
+impl Error {
+    /// A request whose only fault is `description` of `field`.
+    pub fn invalid(field: &str, description: impl Into<String>) -> Self {
+        Self::invalid_because(ViolationReason::InvalidField, field, description)
+    }
+
+    /// A request with one fault that has a reason of its own.
+    pub fn invalid_because(reason: ViolationReason, field: &str, description: impl Into<String>) -> Self {
+        let violation = Violation { field: field.to_owned(), description: description.into(), reason };
+        Self::Invalid(Invalid(vec![violation]))
+    }
+
+    /// Something that does not exist.
+    pub fn not_found(resource: Resource, name: impl Into<String>) -> Self {
+        Self::NotFound { resource, name: name.into() }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Conflict => Self::Conflict(Reason::Contention),
+            store::Error::Poisoned(_) | store::Error::Closed => Self::Unavailable,
+            store::Error::TooLarge { .. }
+            | store::Error::InUse { .. }
+            | store::Error::Damaged { .. }
+            | store::Error::Format { .. }
+            | store::Error::Io { .. }
+            | store::Error::Index(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<models::artifact::ArtifactError> for Error {
+    fn from(error: models::artifact::ArtifactError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// An error with all its causes on one line, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line.push_str(": ");
+        line.push_str(&source.to_string());
+        cause = source.source();
+    }
+    line
+}

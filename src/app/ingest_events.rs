@@ -1,0 +1,301 @@
+//! Taking events in: skip what we know, decide whose each one is, commit all decisions as one, answer each.
+
+use std::collections::HashMap;
+
+use super::app::App;
+use super::customer::Caller;
+use super::error::{Error, Invalid, Reason, Result};
+use crate::domain::decision::{Decider, Known};
+use crate::domain::event::{Draft, Event, EventKey};
+use crate::domain::fact::Fact;
+use crate::domain::id::{ProfileId, Revision};
+use crate::domain::identifier::Identifier;
+use crate::domain::limits;
+use crate::domain::profile::Profile;
+use crate::domain::projection::{self, Before, Projection};
+use crate::domain::time::Timestamp;
+use crate::domain::violation::{ViolationReason, Violations};
+use crate::store::{self, Commit, Precondition, StoredEvent};
+
+/// An event as it came, with the faults that its conversion found.
+#[derive(Debug)]
+pub struct IncomingEvent {
+    /// The event, with something harmless in the place of what could not be converted.
+    pub draft: Draft,
+    /// What could not be converted; paths begin at the request.
+    pub violations: Violations,
+}
+
+/// Whether to do it or only to tell what would happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngestMode {
+    /// Do it.
+    Commit,
+    /// Tell what would happen; the ids of profiles that would be new are made up.
+    ValidateOnly,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Ingested {
+    /// One for each event, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// A read that asks for this revision sees all accepted events.
+    pub revision: Revision,
+}
+
+/// What became of one event.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The event's name, as it came.
+    pub event_id: String,
+    /// What became of it.
+    pub status: OutcomeStatus,
+}
+
+/// What became of one event.
+#[derive(Debug)]
+pub enum OutcomeStatus {
+    /// It is kept for ever and belongs to this customer.
+    Accepted(ProfileId),
+    /// It was accepted before and belongs to this customer.
+    Duplicate(ProfileId),
+    /// It was not taken, and why.
+    Rejected(Error),
+}
+
+/// A well-formed event that waits for its decision.
+#[derive(Clone)]
+struct Candidate {
+    position: usize,
+    event: Event,
+    usable: Vec<Identifier>,
+}
+
+/// What one round of deciding came to.
+struct Round {
+    statuses: HashMap<usize, OutcomeStatus>,
+    facts: Vec<Fact>,
+    projection: Projection,
+    preconditions: Vec<Precondition>,
+}
+
+impl App {
+    /// Accepts a batch of events: all accepted ones durably and at once, each rejected one with its reason.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a batch over the limit, [`Error::Conflict`] when others kept changing the same
+    /// customers, [`Error::Unavailable`] when the store takes no writes. No event was accepted then.
+    pub async fn ingest_events(
+        &self,
+        caller: &Caller,
+        events: Vec<IncomingEvent>,
+        mode: IngestMode,
+    ) -> Result<Ingested> {
+        if events.len() > limits::BATCH_EVENTS {
+            let description = format!("has {} events; the limit is {}", events.len(), limits::BATCH_EVENTS);
+            return Err(Error::invalid_because(ViolationReason::BatchTooLarge, "events", description));
+        }
+        let received = self.context.now();
+        let names: Vec<String> = events.iter().map(|event| event.draft.event_id.clone()).collect();
+        let (candidates, rejected) = self.check(events, received);
+        let (mut statuses, revision) = self.decide_and_commit(caller, candidates, received, mode).await?;
+        statuses.extend(rejected);
+        let outcomes = names
+            .into_iter()
+            .enumerate()
+            .filter_map(|(position, event_id)| statuses.remove(&position).map(|status| Outcome { event_id, status }));
+        Ok(Ingested { outcomes: outcomes.collect(), revision })
+    }
+
+    /// Sorts out what is not well-formed or names nobody.
+    fn check(
+        &self,
+        events: Vec<IncomingEvent>,
+        received: Timestamp,
+    ) -> (Vec<Candidate>, HashMap<usize, OutcomeStatus>) {
+        let mut candidates = Vec::with_capacity(events.len());
+        let mut rejected = HashMap::new();
+        for (position, IncomingEvent { draft, mut violations }) in events.into_iter().enumerate() {
+            let accepted = violations.within(format_args!("events[{position}]"), |violations| {
+                let (event, identifiers) = draft.accept(received, violations)?;
+                let usable = self.rules.usable(identifiers);
+                if usable.is_empty() {
+                    let description = "has no usable identifier: all values stand for nobody";
+                    violations.add_because(ViolationReason::IdentifierRequired, "identifiers", description);
+                }
+                Some((event, usable))
+            });
+            match accepted {
+                Some((event, usable)) if violations.is_empty() => {
+                    candidates.push(Candidate { position, event, usable })
+                }
+                _ => {
+                    let error = Error::Invalid(Invalid(violations.into_vec()));
+                    rejected.insert(position, OutcomeStatus::Rejected(error));
+                }
+            }
+        }
+        (candidates, rejected)
+    }
+
+    /// Decides on what is known now and commits; decides again when somebody else was faster.
+    async fn decide_and_commit(
+        &self,
+        caller: &Caller,
+        candidates: Vec<Candidate>,
+        received: Timestamp,
+        mode: IngestMode,
+    ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
+        for _ in 0..limits::CONFLICT_RETRIES {
+            let round = self.decide(caller, &candidates, received).await?;
+            if round.facts.is_empty() || mode == IngestMode::ValidateOnly {
+                return Ok((round.statuses, self.store.revision()));
+            }
+            let commit = Commit {
+                workspace: caller.workspace.clone(),
+                time: received,
+                preconditions: round.preconditions,
+                facts: round.facts,
+                projection: round.projection,
+            };
+            match self.store.commit(commit).await {
+                Ok(revision) => return Ok((round.statuses, revision)),
+                Err(store::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Conflict(Reason::Contention))
+    }
+
+    async fn decide(&self, caller: &Caller, candidates: &[Candidate], received: Timestamp) -> Result<Round> {
+        let keys: Vec<EventKey> = candidates.iter().map(|candidate| candidate.event.key.clone()).collect();
+        let stored = self.store.find_events(&caller.workspace, &keys).await?;
+        let (new, mut statuses) = sort_out_repeats(candidates, stored);
+        let (known, mut preconditions) = self.load_known(caller, &new).await?;
+        let before = known.profiles.clone();
+
+        let mut new_id = || self.context.new_id();
+        let mut decider = Decider::new(&self.rules, known, &mut new_id);
+        let mut first_in_batch: HashMap<&EventKey, (&Event, ProfileId)> = HashMap::new();
+        for candidate in &new {
+            let status = match first_in_batch.get(&candidate.event.key) {
+                Some((first, profile)) => repeat_of(first, *profile, &candidate.event),
+                None => match decider.decide(candidate.event.clone(), candidate.usable.clone()) {
+                    Ok(profile) => {
+                        first_in_batch.insert(&candidate.event.key, (&candidate.event, profile));
+                        preconditions.push(Precondition::EventAbsent(candidate.event.key.clone()));
+                        OutcomeStatus::Accepted(profile)
+                    }
+                    Err(refusal) => OutcomeStatus::Rejected(Error::Precondition(Reason::Refused(refusal))),
+                },
+            };
+            statuses.insert(candidate.position, status);
+        }
+        let facts = decider.into_facts();
+        follow_merges(&facts, &mut statuses);
+        let projection = self.project(caller, &facts, received, before).await?;
+        Ok(Round { statuses, facts, projection, preconditions })
+    }
+
+    /// Looks up who owns the identifiers of the events, and remembers what was looked up.
+    async fn load_known(&self, caller: &Caller, candidates: &[&Candidate]) -> Result<(Known, Vec<Precondition>)> {
+        let mut identifiers: Vec<Identifier> =
+            candidates.iter().flat_map(|candidate| candidate.usable.iter().cloned()).collect();
+        identifiers.sort();
+        identifiers.dedup();
+        let owners = self.store.owners(&caller.workspace, &identifiers).await?;
+        let mut ids: Vec<ProfileId> = owners.iter().flatten().copied().collect();
+        ids.sort();
+        ids.dedup();
+        let profiles = self.store.profiles(&caller.workspace, &ids).await?;
+
+        let mut preconditions = Vec::with_capacity(identifiers.len() + profiles.len());
+        let mut known = Known::default();
+        for (identifier, owner) in identifiers.into_iter().zip(owners) {
+            preconditions.push(Precondition::Owner(identifier.clone(), owner));
+            known.owners.extend(owner.map(|owner| (identifier, owner)));
+        }
+        for profile in profiles.into_iter().flatten() {
+            preconditions.push(Precondition::Profile(profile.id, Some(profile.revision)));
+            known.profiles.insert(profile.id, profile);
+        }
+        Ok((known, preconditions))
+    }
+
+    /// What the facts make of the profiles, with the timelines that this needs.
+    async fn project(
+        &self,
+        caller: &Caller,
+        facts: &[Fact],
+        time: Timestamp,
+        profiles: HashMap<ProfileId, Profile>,
+    ) -> Result<Projection> {
+        let needed = projection::timelines_needed(facts, |id| profiles.get(&id));
+        let ids: Vec<ProfileId> = needed.into_iter().collect();
+        let timelines = if ids.is_empty() { Vec::new() } else { self.store.timelines(&caller.workspace, &ids).await? };
+        let before = Loaded { profiles, timelines: ids.into_iter().zip(timelines).collect() };
+        match projection::project(facts, time, &before) {
+            Ok(projection) => Ok(projection),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// What a projection finds, loaded beforehand.
+struct Loaded {
+    profiles: HashMap<ProfileId, Profile>,
+    timelines: HashMap<ProfileId, Vec<Event>>,
+}
+
+impl Before for Loaded {
+    type Error = std::convert::Infallible;
+
+    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Self::Error> {
+        Ok(self.profiles.get(&id).cloned())
+    }
+
+    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Self::Error> {
+        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    }
+}
+
+/// Separates events that were accepted before from new ones.
+fn sort_out_repeats(
+    candidates: &[Candidate],
+    stored: Vec<Option<StoredEvent>>,
+) -> (Vec<&Candidate>, HashMap<usize, OutcomeStatus>) {
+    let mut new = Vec::with_capacity(candidates.len());
+    let mut statuses = HashMap::with_capacity(candidates.len());
+    for (candidate, stored) in candidates.iter().zip(stored) {
+        match stored {
+            None => new.push(candidate),
+            Some(first) => {
+                statuses.insert(candidate.position, repeat_of(&first.event, first.profile, &candidate.event));
+            }
+        }
+    }
+    (new, statuses)
+}
+
+fn repeat_of(first: &Event, profile: ProfileId, repeat: &Event) -> OutcomeStatus {
+    if first.has_same_content(repeat) {
+        OutcomeStatus::Duplicate(profile)
+    } else {
+        OutcomeStatus::Rejected(Error::AlreadyExists(Reason::EventIdReused))
+    }
+}
+
+/// An event may have been given to a profile that a later event of the same batch merged away.
+fn follow_merges(facts: &[Fact], statuses: &mut HashMap<usize, OutcomeStatus>) {
+    for fact in facts {
+        let Fact::Merge(merge) = fact else { continue };
+        for status in statuses.values_mut() {
+            if let OutcomeStatus::Accepted(profile) | OutcomeStatus::Duplicate(profile) = status
+                && merge.sources.contains(profile)
+            {
+                *profile = merge.survivor;
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A customer's timeline, newest first.
+
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::customer::{Caller, CustomerRef, Read};
+use super::error::Result;
+use super::page::{Binding, Page, PageRequest, token};
+use crate::domain::event::{Event, OrderKey};
+use crate::domain::time::Timestamp;
+
+/// Which events to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EventFilter {
+    /// Only these kinds of payload; empty is all.
+    pub kinds: Vec<String>,
+    /// Only from this event time on.
+    pub start: Option<Timestamp>,
+    /// Only before this event time.
+    pub end: Option<Timestamp>,
+}
+
+impl EventFilter {
+    fn lets_through(&self, event: &Event) -> bool {
+        let time = event.times.event;
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == event.payload.kind()))
+            && self.start.is_none_or(|start| time >= start)
+            && self.end.is_none_or(|end| time < end)
+    }
+}
+
+impl App {
+    /// A page of a customer's events, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](super::Error::NotFound) for an unknown customer, [`Error::Invalid`](super::Error::Invalid)
+    /// for a bad page.
+    pub async fn list_events(
+        &self,
+        caller: &Caller,
+        customer: &CustomerRef,
+        filter: &EventFilter,
+        read: &Read,
+        page: &PageRequest,
+    ) -> Result<Page<Event>> {
+        self.check_read(read)?;
+        let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
+        let (limit, before) = (page.limit()?, page.cursor::<OrderKey>(&binding)?);
+        let profile = self.find(caller, customer, read).await?.profile;
+        let mut timelines = self.store.timelines(&caller.workspace, &[profile.id]).await?;
+        let mut wanted = timelines.pop().unwrap_or_default();
+        wanted
+            .retain(|event| filter.lets_through(event) && before.as_ref().is_none_or(|before| event.order() < *before));
+
+        let more = wanted.len() > limit;
+        let items: Vec<Event> = wanted.into_iter().rev().take(limit).collect();
+        let next_token = match items.last() {
+            Some(last) if more => token(&binding, &last.order()),
+            _ => String::new(),
+        };
+        Ok(Page { items, next_token })
+    }
+}

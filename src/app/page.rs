@@ -1,0 +1,132 @@
+//! Pages: how many items at a time, and where the next page begins.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::error::{Error, Result};
+use crate::domain::limits;
+use crate::domain::violation::ViolationReason;
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest {
+    /// How many items at most; 0 is the default, more than the limit is lowered to it.
+    pub size: i32,
+    /// Where to begin: empty, or a token that the same call gave out.
+    pub token: String,
+}
+
+/// Some items, and where the next ones are.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Token of the next page, empty at the end and only there.
+    pub next_token: String,
+}
+
+/// What a token holds: the cursor, bound to the call that it belongs to.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    binding: u64,
+    cursor: Vec<u8>,
+}
+
+/// Ties a token to a method, a workspace and the arguments that choose the items.
+pub(super) struct Binding(u64);
+
+impl Binding {
+    pub(super) fn new(method: &str, workspace: &str, arguments: &impl Serialize) -> Self {
+        let mut digest = blake3::Hasher::new();
+        digest.update(method.as_bytes()).update(&[0]).update(workspace.as_bytes()).update(&[0]);
+        digest.update(&postcard::to_allocvec(arguments).unwrap_or_default());
+        let digest = digest.finalize();
+        Self(digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
+impl PageRequest {
+    /// How many items to give at most.
+    ///
+    /// # Errors
+    /// When the size is negative.
+    pub(super) fn limit(&self) -> Result<usize> {
+        match usize::try_from(self.size) {
+            Err(_) => Err(Error::invalid("page_size", "must not be negative")),
+            Ok(0) => Ok(limits::PAGE_SIZE_DEFAULT),
+            Ok(size) => Ok(size.min(limits::PAGE_SIZE_MAX)),
+        }
+    }
+
+    /// The cursor in the token; `None` for the first page.
+    ///
+    /// # Errors
+    /// When the token does not belong to this call.
+    pub(super) fn cursor<C: DeserializeOwned>(&self, binding: &Binding) -> Result<Option<C>> {
+        if self.token.is_empty() {
+            return Ok(None);
+        }
+        let refused = || {
+            let description = "was not given out by this method for these arguments";
+            Error::invalid_because(ViolationReason::PageTokenInvalid, "page_token", description)
+        };
+        let bytes = unhex(&self.token).ok_or_else(refused)?;
+        let token: Token = postcard::from_bytes(&bytes).map_err(|_| refused())?;
+        if token.binding != binding.0 {
+            return Err(refused());
+        }
+        postcard::from_bytes(&token.cursor).map(Some).map_err(|_| refused())
+    }
+}
+
+/// The token of a page that begins after `cursor`.
+pub(super) fn token(binding: &Binding, cursor: &impl Serialize) -> String {
+    let cursor = postcard::to_allocvec(cursor).unwrap_or_default();
+    hex(&postcard::to_allocvec(&Token { binding: binding.0, cursor }).unwrap_or_default())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits = digits?;
+    (digits.len() % 2 == 0).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_works_only_for_the_call_that_gave_it_out() {
+        let binding = Binding::new("ListProfiles", "acme", &"all");
+        let request = PageRequest { size: 0, token: token(&binding, &7_u64) };
+        assert_eq!(request.cursor::<u64>(&binding).expect("its own"), Some(7));
+        for other in [Binding::new("ListProfiles", "other", &"all"), Binding::new("ListProfiles", "acme", &"some")] {
+            assert!(request.cursor::<u64>(&other).is_err());
+        }
+    }
+
+    #[test]
+    fn a_made_up_token_is_refused() {
+        for token in ["x", "0", "00", "zz", "ffffffffffffffffffffffff", "ä"] {
+            let request = PageRequest { size: 0, token: token.to_owned() };
+            assert!(request.cursor::<u64>(&Binding::new("m", "w", &())).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_default_and_a_bound() {
+        let limit = |size| PageRequest { size, token: String::new() }.limit();
+        assert_eq!(limit(0).expect("default"), 50);
+        assert_eq!(limit(5_000).expect("bounded"), 1_000);
+        assert!(limit(-1).is_err());
+    }
+}

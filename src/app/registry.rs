@@ -1,0 +1,103 @@
+//! The models that answer, by workspace, in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::app::App;
+use super::error::{Error, Reason, Result};
+use crate::domain::fact::{Document, DocumentKey};
+use crate::domain::id::WorkspaceId;
+use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
+use crate::models::artifact::{self, Model};
+use crate::models::churn::ChurnModel;
+use crate::models::segments::SegmentModel;
+
+/// Models by workspace and kind. A reader gets the old model or the new one, never half of one.
+#[derive(Default)]
+pub(super) struct Registry(RwLock<HashMap<WorkspaceId, Serving>>);
+
+/// What answers in one workspace.
+#[derive(Clone, Default)]
+pub(super) struct Serving {
+    pub(super) churn: Option<Served<ChurnModel>>,
+    pub(super) segments: Option<Served<SegmentModel>>,
+}
+
+/// A model that answers.
+#[derive(Clone)]
+pub(super) struct Served<M> {
+    pub(super) reference: Arc<ModelRef>,
+    pub(super) model: Arc<M>,
+}
+
+impl Registry {
+    /// What answers in a workspace now.
+    pub(super) fn serving(&self, workspace: &WorkspaceId) -> Serving {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(workspace).cloned().unwrap_or_default()
+    }
+
+    /// Lets a model answer from the next request on.
+    pub(super) fn put(&self, workspace: &WorkspaceId, reference: ModelRef, model: Model) {
+        let reference = Arc::new(reference);
+        let mut workspaces = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let serving = workspaces.entry(workspace.clone()).or_default();
+        match model {
+            Model::Churn(model) => serving.churn = Some(Served { reference, model: Arc::new(model) }),
+            Model::Segments(model) => serving.segments = Some(Served { reference, model: Arc::new(model) }),
+        }
+    }
+}
+
+impl Serving {
+    pub(super) fn churn(&self) -> Result<&Served<ChurnModel>> {
+        self.churn.as_ref().ok_or(Error::Precondition(Reason::ModelNotTrained(ModelKind::Churn)))
+    }
+
+    pub(super) fn segments(&self) -> Result<&Served<SegmentModel>> {
+        self.segments.as_ref().ok_or(Error::Precondition(Reason::ModelNotTrained(ModelKind::Segments)))
+    }
+}
+
+impl App {
+    /// Loads what answered before a restart. A model that is damaged, missing or too new leaves its kind unanswered.
+    pub(super) async fn load_models(&self) -> Result<()> {
+        for workspace in self.store.workspaces().await? {
+            for kind in ModelKind::ALL {
+                let Some(version) = self.active_version(&workspace, kind).await? else { continue };
+                match self.load_model(&workspace, &version).await {
+                    Ok((record, model)) => self.registry.put(&workspace, record.reference, model),
+                    Err(error) => tracing::error!(
+                        %workspace, model_version = %version, error = %crate::app::error::chain(&error),
+                        "a model cannot be loaded; activate another one or train a new one"
+                    ),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The version that the stored pointer names.
+    pub(super) async fn active_version(
+        &self,
+        workspace: &WorkspaceId,
+        kind: ModelKind,
+    ) -> Result<Option<ModelVersion>> {
+        let pointer = self.store.document(workspace, &DocumentKey::active_model(kind)).await?;
+        Ok(pointer.and_then(|pointer| match pointer.value {
+            Document::ActiveModel(_, version) => Some(version),
+            _ => None,
+        }))
+    }
+
+    /// A stored model with its record.
+    pub(super) async fn load_model(
+        &self,
+        workspace: &WorkspaceId,
+        version: &ModelVersion,
+    ) -> Result<(ModelRecord, Model)> {
+        let record = self.model_record(workspace, version).await?;
+        let bytes = self.store.artifact(workspace, version).await?;
+        let bytes = bytes.ok_or_else(|| Error::Internal("the artifact of a recorded model is missing".into()))?;
+        Ok((record, artifact::decode(&bytes)?))
+    }
+}

@@ -1,0 +1,75 @@
+//! Requests that name themselves, so that a caller may repeat them when an answer was lost.
+
+use serde::Serialize;
+
+use super::app::App;
+use super::customer::Caller;
+use super::error::{Error, Reason, Result};
+use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};
+use crate::domain::limits;
+use crate::domain::violation::Violations;
+use crate::store::{Commit, Precondition};
+
+/// A request's name and digest, to be recorded with what the request changes; `None` where it has no name.
+pub(super) struct NamedRequest(Option<(String, [u8; 16])>);
+
+/// Whether a request was carried out before.
+pub(super) enum Repeat {
+    /// No: carry it out and record it.
+    No(NamedRequest),
+    /// Yes, and this came of it.
+    Yes(RequestResult),
+}
+
+impl NamedRequest {
+    /// Adds the record of the request to the commit that carries it out.
+    pub(super) fn record(self, result: RequestResult, commit: &mut Commit) {
+        if let Some((request_id, digest)) = self.0 {
+            commit.preconditions.push(Precondition::Document(DocumentKey::request(&request_id), None));
+            commit.facts.push(Fact::Document(Document::Request(RequestRecord { request_id, digest, result })));
+        }
+    }
+}
+
+impl App {
+    /// Looks whether a request of this name was carried out before.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when it was another request.
+    pub(super) async fn find_repeat(
+        &self,
+        caller: &Caller,
+        request_id: &str,
+        method: &str,
+        content: &(impl Serialize + Sync),
+    ) -> Result<Repeat> {
+        if request_id.is_empty() {
+            return Ok(Repeat::No(NamedRequest(None)));
+        }
+        let mut violations = Violations::new();
+        violations.check_text("request_id", request_id, limits::REQUEST_ID_BYTES);
+        if !violations.is_empty() {
+            return Err(Error::Invalid(super::error::Invalid(violations.into_vec())));
+        }
+        let content = postcard::to_allocvec(&(method, content)).map_err(|error| Error::Internal(error.into()))?;
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&blake3::hash(&content).as_bytes()[..16]);
+        let stored = self.store.document(&caller.workspace, &DocumentKey::request(request_id)).await?;
+        match stored.map(|stored| stored.value) {
+            Some(Document::Request(record)) if record.digest == digest => Ok(Repeat::Yes(record.result)),
+            Some(_) => Err(Error::AlreadyExists(Reason::RequestIdReused)),
+            None => Ok(Repeat::No(NamedRequest(Some((request_id.to_owned(), digest))))),
+        }
+    }
+
+    /// An empty commit of now, for documents.
+    pub(super) fn new_commit(&self, caller: &Caller) -> Commit {
+        Commit {
+            workspace: caller.workspace.clone(),
+            time: self.context.now(),
+            preconditions: Vec::new(),
+            facts: Vec::new(),
+            projection: Default::default(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a workspace decides for itself.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::customer::Caller;
+use super::error::{Error, Invalid, Reason, Result};
+use super::request::Repeat;
+use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
+use crate::domain::id::{Revision, WorkspaceId};
+use crate::domain::money::Currency;
+use crate::domain::settings::{ChurnKind, Settings};
+use crate::domain::violation::Violations;
+use crate::store::{Precondition, Versioned};
+
+/// Settings as a caller sees them.
+#[derive(Debug, Clone)]
+pub struct SettingsView {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Names this state of them; changes with every change.
+    pub etag: String,
+    /// What was read, or written.
+    pub revision: Revision,
+}
+
+/// A change of settings: `None` leaves as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SettingsChange {
+    /// What leaving means.
+    pub churn_kind: Option<ChurnKind>,
+    /// How far ahead, and how long quiet.
+    pub churn_horizon: Option<Duration>,
+    /// What shows that a customer is still here.
+    pub qualifying_events: Option<Vec<String>>,
+    /// The currency of summaries.
+    pub currency: Option<Currency>,
+    /// The state that the caller has seen; empty is any.
+    pub etag: String,
+}
+
+impl App {
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn get_settings(&self, caller: &Caller, at_least: Option<Revision>) -> Result<SettingsView> {
+        let revision = self.require_revision(at_least)?;
+        let stored = self.stored_settings(&caller.workspace).await?;
+        Ok(SettingsView { settings: stored.value, etag: stored.revision.to_string(), revision })
+    }
+
+    /// Changes settings, all named ones or none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for values out of range, [`Error::Conflict`] for a stale etag or a lost race.
+    pub async fn update_settings(
+        &self,
+        caller: &Caller,
+        change: SettingsChange,
+        request_id: &str,
+    ) -> Result<SettingsView> {
+        let named = match self.find_repeat(caller, request_id, "UpdateSettings", &change).await? {
+            Repeat::No(named) => named,
+            Repeat::Yes(RequestResult::Settings(settings)) => {
+                let etag = self.stored_settings(&caller.workspace).await?.revision.to_string();
+                return Ok(SettingsView { settings, etag, revision: self.store.revision() });
+            }
+            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+        };
+        let stored = self.stored_settings(&caller.workspace).await?;
+        if !change.etag.is_empty() && change.etag != stored.revision.to_string() {
+            return Err(Error::Conflict(Reason::EtagMismatch));
+        }
+        let settings = change.apply(stored.value);
+        let mut violations = Violations::new();
+        violations.within("settings", |violations| settings.check(violations));
+        if !violations.is_empty() {
+            return Err(Error::Invalid(Invalid(violations.into_vec())));
+        }
+        let mut commit = self.new_commit(caller);
+        let seen = (stored.revision != Revision::default()).then_some(stored.revision);
+        commit.preconditions.push(Precondition::Document(DocumentKey::settings(), seen));
+        commit.facts.push(Fact::Document(Document::Settings(settings.clone())));
+        named.record(RequestResult::Settings(settings.clone()), &mut commit);
+        let revision = self.store.commit(commit).await?;
+        Ok(SettingsView { settings, etag: revision.to_string(), revision })
+    }
+
+    /// The stored settings, or the defaults at revision 0.
+    pub(super) async fn stored_settings(&self, workspace: &WorkspaceId) -> Result<Versioned<Settings>> {
+        let stored = self.store.document(workspace, &DocumentKey::settings()).await?;
+        Ok(match stored {
+            Some(Versioned { revision, value: Document::Settings(value) }) => Versioned { revision, value },
+            _ => Versioned { revision: Revision::default(), value: Settings::default() },
+        })
+    }
+
+    /// The currency that summaries of a workspace are stated in; empty is each customer's first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn summary_currency(&self, caller: &Caller) -> Result<Currency> {
+        Ok(self.stored_settings(&caller.workspace).await?.value.currency)
+    }
+}
+
+impl SettingsChange {
+    fn apply(self, mut settings: Settings) -> Settings {
+        settings.churn.kind = self.churn_kind.unwrap_or(settings.churn.kind);
+        settings.churn.horizon = self.churn_horizon.unwrap_or(settings.churn.horizon);
+        settings.churn.qualifying_events = self.qualifying_events.unwrap_or(settings.churn.qualifying_events);
+        settings.currency = self.currency.unwrap_or(settings.currency);
+        settings
+    }
+}

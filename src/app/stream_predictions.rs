@@ -1,0 +1,104 @@
+//! Answers about every customer, or about those of one segment.
+
+use tokio::sync::mpsc;
+
+use super::app::App;
+use super::customer::{Caller, Found, Read};
+use super::error::{Error, Resource, Result};
+use super::predict::{Answer, Kinds, answer, segment};
+use super::registry::Serving;
+use crate::domain::id::{ProfileId, Revision};
+
+/// Customers that are read at a time; a message to the caller holds at most as many.
+const CUSTOMERS_AT_ONCE: usize = 500;
+/// Messages that wait for a slow caller before the scan waits too.
+const MESSAGES_AHEAD: usize = 2;
+
+/// Some of the answers, in the order of the profile ids.
+#[derive(Debug)]
+pub struct PredictionBatch {
+    /// The answers.
+    pub answers: Vec<Answer>,
+    /// What was read.
+    pub revision: Revision,
+}
+
+impl App {
+    /// Begins a stream of answers about all customers, or about those of the segment `segment_id`. The stream ends
+    /// when the caller lets go of it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown segment; [`Error::Precondition`] when nothing of what is asked for can be
+    /// answered. Errors on the way come through the stream.
+    pub async fn stream_predictions(
+        &self,
+        caller: &Caller,
+        segment_id: Option<String>,
+        kinds: Kinds,
+        read: &Read,
+    ) -> Result<mpsc::Receiver<Result<PredictionBatch>>> {
+        self.check_read(read)?;
+        let serving = self.registry.serving(&caller.workspace);
+        if let Some(segment_id) = &segment_id {
+            let known = serving.segments()?.model.segments().iter().any(|segment| segment.id == *segment_id);
+            if !known {
+                return Err(Error::not_found(Resource::Segment, segment_id));
+            }
+        }
+        if !kinds.effort {
+            let churn = if kinds.churn { serving.churn().map(|_| ()) } else { Ok(()) };
+            let segments = if kinds.segment { serving.segments().map(|_| ()) } else { Ok(()) };
+            if kinds.churn && kinds.segment { churn.or(segments)? } else { churn.and(segments)? }
+        }
+        let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
+        let scan = Scan { app: self.clone(), caller: caller.clone(), segment_id, kinds, read: read.clone(), serving };
+        tokio::spawn(async move { scan.run(sender).await });
+        Ok(receiver)
+    }
+}
+
+struct Scan {
+    app: App,
+    caller: Caller,
+    segment_id: Option<String>,
+    kinds: Kinds,
+    read: Read,
+    serving: Serving,
+}
+
+impl Scan {
+    async fn run(self, sender: mpsc::Sender<Result<PredictionBatch>>) {
+        let mut after = None;
+        loop {
+            let batch = self.next(&mut after).await;
+            let ended = !matches!(batch, Ok(Some(_)));
+            if let Some(batch) = batch.transpose()
+                && sender.send(batch).await.is_err()
+            {
+                return;
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// The answers about the next customers; `None` at the end.
+    async fn next(&self, after: &mut Option<ProfileId>) -> Result<Option<PredictionBatch>> {
+        let revision = self.app.store.revision();
+        let profiles = self.app.store.scan_profiles(&self.caller.workspace, *after, CUSTOMERS_AT_ONCE).await?;
+        let Some(last) = profiles.last() else { return Ok(None) };
+        *after = Some(last.id);
+        let profiles = self.app.as_of(&self.caller, profiles.into_iter().map(Some).collect(), &self.read).await?;
+        let now = self.app.reading_time(&self.read);
+        let found = profiles.into_iter().flatten().map(|profile| Found { profile, now });
+        let answers = found.filter(|found| self.wants(found)).map(|found| answer(&self.serving, &found, self.kinds));
+        Ok(Some(PredictionBatch { answers: answers.collect(), revision }))
+    }
+
+    fn wants(&self, found: &Found) -> bool {
+        self.segment_id
+            .as_ref()
+            .is_none_or(|wanted| segment(&self.serving, found).is_ok_and(|with| with.prediction.segment_id == *wanted))
+    }
+}

@@ -1,0 +1,229 @@
+//! Training runs as a resource: ask for one, look at it, follow it, stop it.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::app::App;
+use super::customer::Caller;
+use super::error::{Error, Invalid, Reason, Resource, Result};
+use super::page::{Binding, Page, PageRequest, token};
+use super::request::Repeat;
+use super::train::TrainingRequest;
+use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
+use crate::domain::id::{Revision, RunId};
+use crate::domain::model::ModelKind;
+use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
+use crate::domain::violation::Violations;
+use crate::store::{Precondition, Versioned};
+
+/// A run as a caller sees it.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    /// The run, with its progress of this moment.
+    pub run: TrainingRun,
+    /// What was read, or written.
+    pub revision: Revision,
+}
+
+/// How often a watcher hears of progress, at most.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a caller waits before asking for another run.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Asks for a training; the run is answered at once and works in the background.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters, [`Error::Exhausted`] when too many runs wait.
+    pub async fn create_training_run(&self, caller: &Caller, request: &TrainingRequest) -> Result<RunView> {
+        let parameters = check(request)?;
+        let content = (request.kind, &request.parameters);
+        let named = match self.find_repeat(caller, &request.request_id, "CreateTrainingRun", &content).await? {
+            Repeat::No(named) => named,
+            Repeat::Yes(RequestResult::TrainingRun(id)) => return self.get_training_run(caller, id, None).await,
+            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+        };
+        if self.trainer.is_full() {
+            return Err(Error::Exhausted { reason: Reason::TrainingBusy, retry_after: RETRY_AFTER });
+        }
+        let run = self.new_run(request);
+        let mut commit = self.new_commit(caller);
+        commit.preconditions.push(Precondition::Document(DocumentKey::training_run(run.id), None));
+        commit.facts.push(Fact::Document(Document::TrainingRun(run.clone())));
+        named.record(RequestResult::TrainingRun(run.id), &mut commit);
+        let revision = self.store.commit(commit).await?;
+        self.enqueue(caller, run.clone(), revision, parameters);
+        Ok(RunView { run, revision })
+    }
+
+    /// Checks the request for a training without starting one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters.
+    pub fn validate_training_run(&self, request: &TrainingRequest) -> Result<RunView> {
+        check(request)?;
+        Ok(RunView { run: self.new_run(request), revision: self.store.revision() })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown id.
+    pub async fn get_training_run(&self, caller: &Caller, id: RunId, at_least: Option<Revision>) -> Result<RunView> {
+        let revision = self.require_revision(at_least)?;
+        let run = self.stored_run(caller, id).await?.value;
+        Ok(RunView { run: self.with_progress(run), revision })
+    }
+
+    /// A page of runs, newest first, of one kind or of all.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad page.
+    pub async fn list_training_runs(
+        &self,
+        caller: &Caller,
+        kind: Option<ModelKind>,
+        page: &PageRequest,
+        at_least: Option<Revision>,
+    ) -> Result<(Page<TrainingRun>, Revision)> {
+        let revision = self.require_revision(at_least)?;
+        let binding = Binding::new("ListTrainingRuns", caller.workspace.as_str(), &kind);
+        let (limit, before) = (page.limit()?, page.cursor::<RunId>(&binding)?);
+        let documents = self.all_documents(&caller.workspace, DocumentKind::TrainingRun).await?;
+        // Ids sort by the time of their making, and documents come in the order of their names.
+        let mut runs: Vec<TrainingRun> = documents
+            .into_iter()
+            .rev()
+            .filter_map(|document| match document {
+                Document::TrainingRun(run) => Some(run),
+                _ => None,
+            })
+            .filter(|run| kind.is_none_or(|kind| run.kind == kind) && before.is_none_or(|before| run.id < before))
+            .collect();
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let next_token = match runs.last() {
+            Some(last) if more => token(&binding, &last.id),
+            _ => String::new(),
+        };
+        let items = runs.into_iter().map(|run| self.with_progress(run)).collect();
+        Ok((Page { items, next_token }, revision))
+    }
+
+    /// Stops a run that waits or works.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown id, [`Error::Precondition`] when it has ended in another way.
+    pub async fn cancel_training_run(&self, caller: &Caller, id: RunId, request_id: &str) -> Result<RunView> {
+        let named = match self.find_repeat(caller, request_id, "CancelTrainingRun", &id).await? {
+            Repeat::No(named) => named,
+            Repeat::Yes(_) => return self.get_training_run(caller, id, None).await,
+        };
+        let run = self.stored_run(caller, id).await?.value;
+        match self.trainer.live(id) {
+            _ if run.state == TrainingState::Cancelled => {}
+            Some(live) if !run.state.has_ended() => live.cancel(),
+            _ => return Err(Error::Precondition(Reason::TrainingNotRunning)),
+        }
+        let mut commit = self.new_commit(caller);
+        named.record(RequestResult::TrainingRun(id), &mut commit);
+        if !commit.facts.is_empty() {
+            self.store.commit(commit).await?;
+        }
+        self.get_training_run(caller, id, None).await
+    }
+
+    /// Follows a run: its state now, then with every step forward, and the last one when it has ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown id. Errors on the way come through the stream.
+    pub async fn watch_training_run(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        at_least: Option<Revision>,
+    ) -> Result<mpsc::Receiver<Result<RunView>>> {
+        let mut view = self.get_training_run(caller, id, at_least).await?;
+        let (sender, receiver) = mpsc::channel(1);
+        let (app, caller) = (self.clone(), caller.clone());
+        tokio::spawn(async move {
+            loop {
+                let live = app.trainer.live(id);
+                let ended = view.run.state.has_ended();
+                if sender.send(Ok(view)).await.is_err() || ended {
+                    return;
+                }
+                if let Some(live) = live {
+                    let mut progress = live.watch();
+                    drop(live);
+                    let _closed_or_moved = tokio::time::timeout(Duration::from_secs(1), progress.changed()).await;
+                }
+                tokio::time::sleep(WATCH_INTERVAL).await;
+                view = match app.get_training_run(&caller, id, None).await {
+                    Ok(view) => view,
+                    Err(error) => {
+                        let _gone = sender.send(Err(error)).await;
+                        return;
+                    }
+                };
+            }
+        });
+        Ok(receiver)
+    }
+
+    /// Ends the runs that a stop has interrupted.
+    pub(super) async fn end_interrupted_runs(&self) -> Result<()> {
+        for workspace in self.store.workspaces().await? {
+            let caller = Caller { workspace };
+            for document in self.all_documents(&caller.workspace, DocumentKind::TrainingRun).await? {
+                if let Document::TrainingRun(run) = document
+                    && !run.state.has_ended()
+                {
+                    self.end_interrupted(&caller, run.id).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_interrupted(&self, caller: &Caller, id: RunId) -> Result<()> {
+        let Versioned { revision, value: mut run } = self.stored_run(caller, id).await?;
+        run.state = TrainingState::Failed;
+        run.end_time = Some(self.context.now());
+        let message = "the server stopped while the run was at work; ask for a new one".to_owned();
+        run.failure = Some(TrainingFailure { reason: TrainingFailureReason::Interrupted, message });
+        let mut commit = self.new_commit(caller);
+        commit.preconditions.push(Precondition::Document(DocumentKey::training_run(id), Some(revision)));
+        commit.facts.push(Fact::Document(Document::TrainingRun(run)));
+        self.store.commit(commit).await?;
+        Ok(())
+    }
+
+    async fn stored_run(&self, caller: &Caller, id: RunId) -> Result<Versioned<TrainingRun>> {
+        match self.store.document(&caller.workspace, &DocumentKey::training_run(id)).await? {
+            Some(Versioned { revision, value: Document::TrainingRun(value) }) => Ok(Versioned { revision, value }),
+            _ => Err(Error::not_found(Resource::TrainingRun, id.to_string())),
+        }
+    }
+
+    fn new_run(&self, request: &TrainingRequest) -> TrainingRun {
+        let id = RunId::from(self.context.new_id());
+        TrainingRun::new(id, request.kind, request.parameters.clone(), self.context.now())
+    }
+
+    /// Progress is kept in memory while a run works, and in its record once it has ended.
+    fn with_progress(&self, mut run: TrainingRun) -> TrainingRun {
+        if let (false, Some(live)) = (run.state.has_ended(), self.trainer.live(run.id)) {
+            run.progress = live.progress();
+        }
+        run
+    }
+}
+
+fn check(request: &TrainingRequest) -> Result<TrainingParameters> {
+    let mut violations = Violations::new();
+    let parameters = violations
+        .within("parameters", |violations| TrainingParameters::parse(request.kind, &request.parameters, violations));
+    if violations.is_empty() { Ok(parameters) } else { Err(Error::Invalid(Invalid(violations.into_vec()))) }
+}

@@ -1,0 +1,204 @@
+//! Judging a churn model: its card, its figures, and whether it may answer.
+
+use super::{ChurnModel, TrainedChurn};
+use crate::domain::settings::ChurnKind;
+use crate::domain::value::{Map, Value};
+use crate::models::bootstrap::{Interval, intervals};
+use crate::models::card;
+use crate::models::evaluation::{
+    Ranking, ReliabilityBin, Scores, brier, expected_calibration_error, log_loss, reliability,
+};
+use crate::models::examples::{ChurnExamples, ChurnPlan, Example};
+
+/// What came of judging a model.
+pub(super) struct Judged {
+    card: Map,
+    metrics: Map,
+    promote: bool,
+}
+
+impl Judged {
+    pub(super) fn into_trained(self, model: ChurnModel) -> TrainedChurn {
+        TrainedChurn { model, card: self.card, metrics: self.metrics, promote: self.promote }
+    }
+}
+
+/// Judges a model on the test rows, which neither it nor its calibration has seen, beside the previous one.
+pub(super) fn judge(examples: &ChurnExamples, model: &ChurnModel, previous: Option<&ChurnModel>) -> Judged {
+    let test: Vec<&Example> = examples.sorted().into_iter().filter(|row| row.is_test).collect();
+    let comparable = previous.filter(|previous| previous.meaning == model.meaning);
+    let seed = examples.plan.seed;
+    let scores = scores_of(model, &test);
+    let metrics = metrics(&scores, &test, seed);
+    let verdict = verdict(model, &scores, comparable.map(|previous| scores_of(previous, &test)).as_ref(), seed);
+    let mut card = metrics.clone();
+    card.extend(describe_data(examples, model));
+    card.extend(describe_model(model));
+    card.insert("reliability".to_owned(), reliability_bins(&scores));
+    card.insert("gate".to_owned(), card::text(verdict.reason));
+    card.insert("previous_model".to_owned(), describe_previous(previous, comparable, &test, seed));
+    Judged { card, metrics, promote: verdict.promote }
+}
+
+fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
+    Scores {
+        scores: rows.iter().map(|row| model.probability(&row.values)).collect(),
+        outcomes: rows.iter().map(|row| row.left).collect(),
+    }
+}
+
+/// The figures that every card has, each with its interval over the same resamples.
+fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
+    let ranking = Ranking::new(scores);
+    let recency =
+        Scores { scores: test.iter().map(|row| row.recency_days).collect(), outcomes: scores.outcomes.clone() };
+    let recency = Ranking::new(&recency);
+    let pairs = || scores.scores.iter().zip(&scores.outcomes);
+    let briers: Vec<f64> = pairs().map(|(probability, left)| brier(*probability, *left)).collect();
+    let losses: Vec<f64> = pairs().map(|(probability, left)| log_loss(*probability, *left)).collect();
+    let left: Vec<f64> = scores.outcomes.iter().map(|left| f64::from(u8::from(*left))).collect();
+    let [auc, pr_auc, lift, recency_auc, brier, log_loss, base_rate, ece] = intervals(scores.len(), seed, |weights| {
+        [
+            ranking.auc(weights),
+            ranking.pr_auc(weights),
+            ranking.lift_top_decile(weights),
+            recency.auc(weights),
+            mean(&briers, weights),
+            mean(&losses, weights),
+            mean(&left, weights),
+            expected_calibration_error(&reliability(scores, weights)),
+        ]
+    });
+    card::map([
+        ("auc", card::interval(auc)),
+        ("pr_auc", card::interval(pr_auc)),
+        ("lift_top_decile", card::interval(lift)),
+        ("recency_baseline_auc", card::interval(recency_auc)),
+        ("brier", card::interval(brier)),
+        ("log_loss", card::interval(log_loss)),
+        ("base_rate", card::interval(base_rate)),
+        ("ece", card::interval(ece)),
+        ("rows", card::interval(Interval::exact(scores.len() as f64))),
+    ])
+}
+
+fn mean(values: &[f64], weights: &[f64]) -> f64 {
+    let sum: f64 = values.iter().zip(weights).map(|(value, weight)| value * weight).sum();
+    sum / values.len() as f64
+}
+
+struct Verdict {
+    promote: bool,
+    reason: String,
+}
+
+/// A model may answer when it beats the constant base rate and is not significantly worse than the one before.
+fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed: u64) -> Verdict {
+    let losses = |probability: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        (0..scores.len()).map(|row| log_loss(probability(row), scores.outcomes[row])).collect()
+    };
+    let ours = losses(&|row| scores.scores[row]);
+    let constant = losses(&|_| model.base_rate);
+    let (our_sum, constant_sum): (f64, f64) = (ours.iter().sum(), constant.iter().sum());
+    // Written so that a loss that is no number fails.
+    if !(our_sum < constant_sum) {
+        let reason = "not promoted: its log loss is no better than that of the constant base rate".to_owned();
+        return Verdict { promote: false, reason };
+    }
+    let Some(previous) = previous else {
+        return Verdict { promote: true, reason: "promoted: better than the constant base rate".to_owned() };
+    };
+    let theirs = losses(&|row| previous.scores[row]);
+    let worse: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect();
+    let [difference] = intervals(worse.len(), seed, |weights| [mean(&worse, weights)]);
+    let Interval { value, low, high } = difference;
+    let promote = low <= 0.0;
+    let word = if promote { "promoted: not significantly worse" } else { "not promoted: significantly worse" };
+    let reason =
+        format!("{word} than the previous model (log loss {value:+.4}, 95 % interval {low:+.4} to {high:+.4})");
+    Verdict { promote, reason }
+}
+
+fn describe_data(examples: &ChurnExamples, model: &ChurnModel) -> Map {
+    let plan = &examples.plan;
+    let of = |test: bool| examples.rows.iter().filter(move |row| row.is_test == test);
+    let kind = match model.meaning.kind {
+        ChurnKind::Inactivity => "inactivity",
+        ChurnKind::Contractual => "contractual",
+    };
+    let qualifying = model.meaning.qualifying_events.iter().map(|name| card::text(name.as_str())).collect();
+    let definition = card::map([("kind", card::text(kind)), ("qualifying_events", Value::List(qualifying))]);
+    let training = if plan.has_single_cutoff() { std::slice::from_ref(&plan.test) } else { &plan.training };
+    card::map([
+        ("definition", Value::Map(definition)),
+        ("horizon_days", card::days(plan.meaning.horizon)),
+        ("training_cutoff_times", card::times(training)),
+        ("test_cutoff_time", card::text(card::rfc3339(plan.test))),
+        ("dropped_cutoff_times", card::times(&plan.dropped)),
+        ("split", card::text(describe_split(plan))),
+        ("training_rows", card::count(of(false).count())),
+        ("training_rows_left", card::count(of(false).filter(|row| row.left).count())),
+        ("test_rows", card::count(of(true).count())),
+        ("test_rows_left", card::count(of(true).filter(|row| row.left).count())),
+        ("sampled_share", card::number(examples.kept_share())),
+        // A seed may be larger than a number on a card is exact.
+        ("seed", card::text(plan.seed.to_string())),
+    ])
+}
+
+fn describe_split(plan: &ChurnPlan) -> &'static str {
+    if plan.has_single_cutoff() {
+        "single cut-off: a fifth of the customers, chosen by hash, is the test; a later window may differ more"
+    } else {
+        "later window: trained on earlier cut-offs, whose outcomes end before the test cut-off"
+    }
+}
+
+fn describe_model(model: &ChurnModel) -> Map {
+    let features = model.regression.terms.iter().map(|term| {
+        Value::Map(card::map([
+            ("feature", card::text(term.name.as_str())),
+            ("display_name", card::text(term.feature().display_name)),
+            ("coefficient", card::number(term.coefficient)),
+            ("missing_coefficient", card::number(term.missing_coefficient)),
+            ("missing_share", card::number(term.missing_share)),
+            ("mean", card::number(term.scale.mean)),
+            ("deviation", card::number(term.scale.deviation)),
+        ]))
+    });
+    card::map([
+        ("features", Value::List(features.collect())),
+        ("baseline_log_odds", card::number(model.regression.intercept)),
+        ("training_base_rate", card::number(model.base_rate)),
+    ])
+}
+
+fn reliability_bins(scores: &Scores) -> Value {
+    let bins = reliability(scores, &vec![1.0; scores.len()]);
+    let filled = bins.iter().filter(|bin| bin.rows > 0.0);
+    Value::List(
+        filled
+            .map(|ReliabilityBin { rows, probabilities, positives }| {
+                Value::Map(card::map([
+                    ("rows", card::number(*rows)),
+                    ("mean_probability", card::number(probabilities / rows)),
+                    ("observed_share", card::number(positives / rows)),
+                ]))
+            })
+            .collect(),
+    )
+}
+
+/// The figures of the previous model on the same test rows; null without one.
+fn describe_previous(
+    previous: Option<&ChurnModel>,
+    comparable: Option<&ChurnModel>,
+    test: &[&Example],
+    seed: u64,
+) -> Value {
+    match (previous, comparable) {
+        (None, _) => Value::Null,
+        (Some(_), None) => card::text("not comparable: it has another definition of churn or another horizon"),
+        (Some(_), Some(previous)) => Value::Map(metrics(&scores_of(previous, test), test, seed)),
+    }
+}

@@ -1,0 +1,255 @@
+//! K-Means with linfa, restarted by our own loop, and how stable its clusters are.
+
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_clustering::{KMeans, KMeansInit};
+use ndarray::{Array2, ArrayView2};
+use rand::Rng;
+
+use super::error::Error;
+use super::evaluation::{jaccard, squared_distance};
+use super::sampling::{Purpose, generator};
+
+/// First centroids that are tried; the best fit stays.
+const RESTARTS: u64 = 4;
+/// Movement of all centroids at which a fit has converged, in standardised units.
+const TOLERANCE: f64 = 1e-4;
+/// Bound on the iterations of one fit.
+const ITERATIONS_MAX: u64 = 100;
+/// Resamples behind every Jaccard similarity.
+const RESAMPLES: u64 = 25;
+/// Rows that one resample draws at most.
+const RESAMPLE_ROWS: usize = 2_000;
+/// First centroids that are tried on a resample.
+const RESAMPLE_RESTARTS: u64 = 2;
+
+/// Rows of standardised figures, one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Points {
+    cells: Vec<f64>,
+    dimensions: usize,
+}
+
+impl Points {
+    /// Rows of `dimensions` cells each; a rest that fills no row is cut off.
+    pub(super) fn new(mut cells: Vec<f64>, dimensions: usize) -> Self {
+        let dimensions = dimensions.max(1);
+        cells.truncate(cells.len() / dimensions * dimensions);
+        Self { cells, dimensions }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.cells.len() / self.dimensions
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[f64] {
+        &self.cells[row * self.dimensions..(row + 1) * self.dimensions]
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        self.cells.chunks_exact(self.dimensions)
+    }
+
+    /// Some of the rows, each as often as it is named.
+    pub(super) fn select(&self, rows: &[usize]) -> Self {
+        let cells = rows.iter().flat_map(|row| self.row(*row)).copied().collect();
+        Self { cells, dimensions: self.dimensions }
+    }
+
+    /// How many different rows there are, counted up to `limit`.
+    pub(super) fn distinct(&self, limit: usize) -> usize {
+        let mut found: Vec<&[f64]> = Vec::new();
+        for row in self.rows() {
+            if found.len() >= limit {
+                break;
+            }
+            if !found.contains(&row) {
+                found.push(row);
+            }
+        }
+        found.len()
+    }
+
+    /// The mean of the rows of each of `count` clusters; `None` where one of them has no row.
+    pub(super) fn means(&self, clusters: &[usize], count: usize) -> Option<Vec<Vec<f64>>> {
+        let mut sums = vec![vec![0.0; self.dimensions]; count];
+        let mut sizes = vec![0.0; count];
+        for (row, cluster) in self.rows().zip(clusters) {
+            sizes[*cluster] += 1.0;
+            for (sum, cell) in sums[*cluster].iter_mut().zip(row) {
+                *sum += cell;
+            }
+        }
+        for (sum, size) in sums.iter_mut().zip(&sizes) {
+            sum.iter_mut().for_each(|cell| *cell /= size);
+        }
+        sizes.iter().all(|size| *size > 0.0).then_some(sums)
+    }
+}
+
+/// Centroids, each with at least one of the rows that they were fitted on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Clusters {
+    pub(super) centroids: Vec<Vec<f64>>,
+    /// Mean squared distance of a row to its centroid.
+    inertia: f64,
+}
+
+impl Clusters {
+    /// Fits `k` clusters from several first centroids, and from the `warm` ones where there are any: those are kept
+    /// unless another start is better by more than a thousandth, so that clusters do not wander without a reason.
+    pub(super) fn fit(points: &Points, k: usize, seed: u64, warm: Option<&[Vec<f64>]>) -> Result<Self, Error> {
+        let mut best = match warm {
+            Some(centroids) => Some(run(points, k, Start::Warm(centroids))?),
+            None => None,
+        };
+        let advantage = if best.is_some() { 0.999 } else { 1.0 };
+        let bar = best.as_ref().map_or(f64::INFINITY, |best: &Self| best.inertia * advantage);
+        let cold = best_of(points, k, RESTARTS, |turn| seed.wrapping_add(turn << 8).wrapping_add(k as u64))?;
+        if cold.inertia < bar {
+            best = Some(cold);
+        }
+        best.ok_or_else(|| Error::Internal("k-means found no finite distances".to_owned()))
+    }
+
+    /// The nearest centroid of every row.
+    pub(super) fn assign(&self, points: &Points) -> Vec<usize> {
+        points.rows().map(|row| nearest(&self.centroids, row).0).collect()
+    }
+}
+
+/// The nearest centroid and the squared distance to it; the first of equally near ones.
+pub(super) fn nearest(centroids: &[Vec<f64>], row: &[f64]) -> (usize, f64) {
+    let distances = centroids.iter().map(|centroid| squared_distance(centroid, row)).enumerate();
+    distances.fold((0, f64::INFINITY), |best, next| if next.1 < best.1 { next } else { best })
+}
+
+/// Where a run begins.
+enum Start<'a> {
+    /// Centroids drawn by k-means++ (Arthur and Vassilvitskii 2007) from a seed.
+    Drawn(u64),
+    /// Given centroids.
+    Warm(&'a [Vec<f64>]),
+}
+
+fn best_of(points: &Points, k: usize, restarts: u64, seed: impl Fn(u64) -> u64) -> Result<Clusters, Error> {
+    let mut best = run(points, k, Start::Drawn(seed(0)))?;
+    for turn in 1..restarts {
+        let next = run(points, k, Start::Drawn(seed(turn)))?;
+        if next.inertia < best.inertia {
+            best = next;
+        }
+    }
+    Ok(best)
+}
+
+/// One run of linfa's K-Means. Its own restarts would report the cluster sizes of the last run, not of the best.
+fn run(points: &Points, k: usize, start: Start<'_>) -> Result<Clusters, Error> {
+    if points.distinct(k) < k {
+        // linfa panics when there is nothing left to draw a centroid from.
+        return Err(Error::NotEnoughData(format!("there are fewer than {k} different customers for {k} segments")));
+    }
+    let seed = if let Start::Drawn(seed) = start { seed } else { 0 };
+    let init = match start {
+        Start::Drawn(_) => KMeansInit::KMeansPlusPlus,
+        Start::Warm(rows) => {
+            KMeansInit::Precomputed(Array2::from_shape_fn((k, points.dimensions), |at| rows[at.0][at.1]))
+        }
+    };
+    let records = ArrayView2::from_shape((points.len(), points.dimensions), &points.cells)
+        .map_err(|error| Error::Internal(format!("k-means: {error}")))?;
+    let model = KMeans::params_with_rng(k, generator(seed, Purpose::Centroids, k as u64))
+        .init_method(init)
+        .n_runs(1)
+        .tolerance(TOLERANCE)
+        .max_n_iterations(ITERATIONS_MAX)
+        .fit(&DatasetBase::from(records))
+        .map_err(|error| Error::Internal(format!("k-means: {error}")))?;
+    let mut clusters =
+        Clusters { centroids: model.centroids().outer_iter().map(|row| row.to_vec()).collect(), inertia: 0.0 };
+    clusters.settle(points);
+    Ok(clusters)
+}
+
+impl Clusters {
+    /// Recounts: drops centroids without a row and takes the inertia of the final centroids, not of those before.
+    fn settle(&mut self, points: &Points) {
+        let mut sizes = vec![0usize; self.centroids.len()];
+        let mut inertia = 0.0;
+        for row in points.rows() {
+            let (cluster, distance) = nearest(&self.centroids, row);
+            sizes[cluster] += 1;
+            inertia += distance;
+        }
+        let mut size = sizes.iter();
+        self.centroids.retain(|_| size.next().is_some_and(|size| *size > 0));
+        self.inertia = inertia / points.len().max(1) as f64;
+    }
+}
+
+/// How stable each cluster is: the mean over resamples of the Jaccard similarity with the most similar cluster that is
+/// found in the resample (Hennig 2007, `clusterboot`). From 0.75 a cluster is a valid, stable one; below 0.5 it
+/// dissolves.
+pub(super) fn stability(points: &Points, clusters: &Clusters, seed: u64) -> Result<Vec<f64>, Error> {
+    let own = clusters.assign(points);
+    let k = clusters.centroids.len();
+    let mut sums = vec![0.0; k];
+    for turn in 0..RESAMPLES {
+        let rows = draw(points.len(), seed, turn);
+        let resample = points.select(&rows);
+        let again = best_of(&resample, k, RESAMPLE_RESTARTS, |restart| {
+            seed.wrapping_add((turn + 1) << 24).wrapping_add(restart << 8).wrapping_add(k as u64)
+        });
+        // A resample with too few different rows holds no k clusters: each of them dissolved.
+        let again = match again {
+            Err(Error::NotEnoughData(_)) => continue,
+            other => other?,
+        };
+        let mut unique = rows;
+        unique.sort_unstable();
+        unique.dedup();
+        let before: Vec<usize> = unique.iter().map(|row| own[*row]).collect();
+        let after: Vec<usize> = unique.iter().map(|row| nearest(&again.centroids, points.row(*row)).0).collect();
+        for (sum, similarity) in sums.iter_mut().zip(best_similarities(&before, &after, k)) {
+            *sum += similarity;
+        }
+    }
+    Ok(sums.into_iter().map(|sum| sum / RESAMPLES as f64).collect())
+}
+
+fn draw(rows: usize, seed: u64, turn: u64) -> Vec<usize> {
+    let mut random = generator(seed, Purpose::Stability, turn);
+    (0..rows.min(RESAMPLE_ROWS)).map(|_| random.gen_range(0..rows)).collect()
+}
+
+/// For each of `k` clusters of `before` the Jaccard similarity with the most similar cluster of `after`.
+fn best_similarities(before: &[usize], after: &[usize], k: usize) -> Vec<f64> {
+    let table = overlaps(before, after, k, k);
+    (0..k).map(|cluster| (0..k).map(|other| table.jaccard(cluster, other)).fold(0.0, f64::max)).collect()
+}
+
+/// How many rows two clusterings have in common, cluster by cluster.
+pub(super) struct Overlaps {
+    shared: Vec<f64>,
+    before: Vec<f64>,
+    after: Vec<f64>,
+}
+
+/// Counts the overlaps of two clusterings of the same rows.
+pub(super) fn overlaps(before: &[usize], after: &[usize], k_before: usize, k_after: usize) -> Overlaps {
+    let mut table =
+        Overlaps { shared: vec![0.0; k_before * k_after], before: vec![0.0; k_before], after: vec![0.0; k_after] };
+    for (before, after) in before.iter().zip(after) {
+        table.shared[before * k_after + after] += 1.0;
+        table.before[*before] += 1.0;
+        table.after[*after] += 1.0;
+    }
+    table
+}
+
+impl Overlaps {
+    /// Jaccard similarity of a cluster of the first with one of the second clustering.
+    pub(super) fn jaccard(&self, before: usize, after: usize) -> f64 {
+        jaccard(self.before[before], self.after[after], self.shared[before * self.after.len() + after])
+    }
+}

@@ -1,0 +1,197 @@
+//! The effort index: how hard the company makes life for a customer, 0 to 100, where 100 is the hardest.
+//!
+//! It is a transparent index, never a predicted Customer Effort Score. Every signal has a weight, every episode fades
+//! with a half-life of [`HALF_LIFE_DAYS`] days after its last event, and the sum saturates:
+//!
+//! ```text
+//! raw   = Σ over episodes 2^(−age / 90) · Σ over signals weight · amount
+//! index = 100 · (1 − exp(−raw))
+//! ```
+//!
+//! Each signal has the share of the index that it has of `raw`. The weights follow the order that Dixon, Freeman and
+//! Toman (2010) found: having to come back, being handed on and switching channels cost more than the contact itself.
+
+use crate::domain::limits;
+use crate::domain::prediction::{Band, Contribution, EffortPrediction, PredictionStatus, largest};
+use crate::domain::profile::State;
+use crate::domain::profile::support::{Episode, Signals, Support};
+use crate::domain::time::{Day, Timestamp};
+
+/// Days after which an episode weighs half.
+pub const HALF_LIFE_DAYS: f64 = 90.0;
+/// From here an index is HIGH.
+const HIGH: f64 = 67.0;
+/// Below this an index is LOW.
+const LOW: f64 = 33.0;
+
+/// One sign of effort.
+struct Signal {
+    name: &'static str,
+    display_name: &'static str,
+    /// What one unit of it adds before saturation.
+    weight: f64,
+    /// How much of it an episode had, as of a day.
+    amount: fn(&Concern<'_>) -> f64,
+    /// Its amount for people.
+    format: fn(f64) -> String,
+}
+
+/// An episode as of a day, or what is left of those that a profile no longer keeps one by one.
+struct Concern<'a> {
+    signals: Signals,
+    episode: Option<&'a Episode>,
+    today: Day,
+}
+
+const SIGNALS: &[Signal] = &[
+    signal("contacts", "Contacts with support", 0.05, |c| c.signals.contacts.into()),
+    signal("repeat_contacts", "Contacts about the same concern again", 0.20, |c| c.signals.repeat_contacts.into()),
+    signal("channel_switches", "Switches of the channel", 0.12, |c| c.signals.channel_switches.into()),
+    signal("self_service_to_agent", "Self-service that ended with an agent", 0.20, |c| c.came_from_self_service()),
+    signal("transfers", "Transfers to someone else", 0.20, |c| c.signals.transfers.into()),
+    signal("reopens", "Solved concerns that came back", 0.30, |c| c.signals.reopens.into()),
+    signal("escalations", "Escalations", 0.30, |c| c.signals.escalations.into()),
+    signal("self_service_failures", "Failed self-service", 0.08, |c| c.signals.self_service_failures.into()),
+    Signal { format: hours, ..signal("waiting", "Waiting in contacts", 0.40, |c| c.waited_hours()) },
+    Signal { format: days, ..signal("time_to_resolution", "Time until a solution", 0.03, |c| c.slow_days()) },
+];
+
+/// Waiting beyond so many hours of one episode adds no more.
+const WAIT_HOURS_MAX: f64 = 4.0;
+/// Days without a solution beyond so many of one episode add no more.
+const SLOW_DAYS_MAX: f64 = 30.0;
+/// A solution within a day is not slow.
+const PROMPT_DAYS: f64 = 1.0;
+
+/// The index of a customer at `now`; `INSUFFICIENT_DATA` without any contact or failed self-service.
+pub fn predict(state: &State, now: Timestamp) -> EffortPrediction {
+    let concerns = concerns(&state.support, now.day());
+    let mut amounts = vec![0.0; SIGNALS.len()];
+    let mut raws = vec![0.0; SIGNALS.len()];
+    for (concern, weight) in &concerns {
+        for (position, signal) in SIGNALS.iter().enumerate() {
+            let amount = (signal.amount)(concern);
+            amounts[position] += amount;
+            raws[position] += weight * signal.weight * amount;
+        }
+    }
+    if amounts.iter().all(|amount| *amount <= 0.0) {
+        return no_answer();
+    }
+    answer(&amounts, &raws)
+}
+
+fn answer(amounts: &[f64], raws: &[f64]) -> EffortPrediction {
+    let raw: f64 = raws.iter().sum();
+    let saturated = -100.0 * (-raw).exp_m1();
+    let share = if raw > 0.0 { saturated / raw } else { 0.0 };
+    let present = SIGNALS.iter().zip(amounts).zip(raws).filter(|((_, amount), _)| **amount > 0.0);
+    let contributions: Vec<Contribution> = present
+        .map(|((signal, amount), raw)| Contribution {
+            feature: signal.name,
+            display_name: signal.display_name,
+            value: (signal.format)(*amount),
+            contribution: share * raw,
+        })
+        .collect();
+    let contributions = largest(contributions, SIGNALS.len());
+    // The index is the sum of its reasons, so that they sum to it exactly.
+    let effort_index: f64 = contributions.iter().map(|contribution| contribution.contribution).sum();
+    let effort_index = effort_index.min(100.0);
+    EffortPrediction { status: PredictionStatus::Ok, effort_index, band: band(effort_index), contributions }
+}
+
+fn no_answer() -> EffortPrediction {
+    EffortPrediction {
+        status: PredictionStatus::InsufficientData,
+        effort_index: 0.0,
+        band: Band::Low,
+        contributions: Vec::new(),
+    }
+}
+
+fn band(index: f64) -> Band {
+    match index {
+        index if index < LOW => Band::Low,
+        index if index < HIGH => Band::Medium,
+        _ => Band::High,
+    }
+}
+
+/// What a customer went through, each with its weight today. Episodes that a profile no longer keeps weigh as much as
+/// the oldest that it keeps.
+fn concerns(support: &Support, today: Day) -> Vec<(Concern<'_>, f64)> {
+    let weight = |age: i32| (-f64::from(age.max(0)) / HALF_LIFE_DAYS).exp2();
+    let age = |episode: &Episode| today.days_since(episode.last.day());
+    let mut concerns: Vec<_> = support
+        .recent
+        .iter()
+        .map(|episode| (Concern { signals: episode.signals, episode: Some(episode), today }, weight(age(episode))))
+        .collect();
+    if support.recent.len() >= limits::EPISODES {
+        let oldest = support.recent.iter().map(age).max().unwrap_or(0);
+        concerns.push((Concern { signals: given_up(support), episode: None, today }, weight(oldest)));
+    }
+    concerns
+}
+
+/// The signals of the episodes that are not kept: all less those of the kept ones.
+fn given_up(support: &Support) -> Signals {
+    support.recent.iter().fold(support.totals, |rest, episode| {
+        let kept = &episode.signals;
+        Signals {
+            contacts: rest.contacts.saturating_sub(kept.contacts),
+            repeat_contacts: rest.repeat_contacts.saturating_sub(kept.repeat_contacts),
+            channel_switches: rest.channel_switches.saturating_sub(kept.channel_switches),
+            transfers: rest.transfers.saturating_sub(kept.transfers),
+            reopens: rest.reopens.saturating_sub(kept.reopens),
+            escalations: rest.escalations.saturating_sub(kept.escalations),
+            self_service_failures: rest.self_service_failures.saturating_sub(kept.self_service_failures),
+            wait_seconds: (rest.wait_seconds - kept.wait_seconds).max(0.0),
+            handle_seconds: (rest.handle_seconds - kept.handle_seconds).max(0.0),
+        }
+    })
+}
+
+impl Concern<'_> {
+    fn came_from_self_service(&self) -> f64 {
+        let failed_and_came = self.signals.self_service_failures > 0 && self.signals.contacts > 0;
+        f64::from(u8::from(failed_and_came && self.episode.is_some()))
+    }
+
+    fn waited_hours(&self) -> f64 {
+        (self.signals.wait_seconds / 3_600.0).min(WAIT_HOURS_MAX)
+    }
+
+    /// Days until the solution beyond the first, or until today where there is none yet.
+    fn slow_days(&self) -> f64 {
+        let Some(episode) = self.episode.filter(|episode| episode.signals.contacts > 0) else { return 0.0 };
+        let until = match episode.resolved {
+            Some(resolved) if !episode.open => resolved.days_since(episode.start),
+            None if !episode.open => episode.last.days_since(episode.start),
+            _ => f64::from(self.today.days_since(episode.start.day())),
+        };
+        (until - PROMPT_DAYS).clamp(0.0, SLOW_DAYS_MAX)
+    }
+}
+
+const fn signal(
+    name: &'static str,
+    display_name: &'static str,
+    weight: f64,
+    amount: fn(&Concern<'_>) -> f64,
+) -> Signal {
+    Signal { name, display_name, weight, amount, format: count }
+}
+
+fn count(amount: f64) -> String {
+    format!("{amount:.0}")
+}
+
+fn hours(amount: f64) -> String {
+    if amount < 1.0 { format!("{:.0} minutes", amount * 60.0) } else { format!("{amount:.1} hours") }
+}
+
+fn days(amount: f64) -> String {
+    format!("{amount:.1} days beyond the first")
+}

@@ -1,0 +1,24 @@
+//! Profiles to features, features to scores: training, evaluation, calibration and the bytes of a trained model.
+//!
+//! Pure and synchronous: no I/O, no clock, no logging, no threads. All randomness comes from a seed that the caller
+//! passes, so the same dataset, parameters and seed give the same model bytes. linfa lives only here.
+
+pub mod artifact;
+pub mod churn;
+pub mod effort;
+pub mod error;
+pub mod evaluation;
+pub mod examples;
+pub mod features;
+pub mod segments;
+
+mod bootstrap;
+mod calibration;
+mod card;
+mod clustering;
+mod matching;
+mod persona;
+mod plan;
+mod regression;
+mod sampling;
+mod scaling;

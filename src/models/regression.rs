@@ -1,0 +1,200 @@
+//! Logistic regression on shaped, winsorised and standardised features, with linfa; served from plain arrays.
+
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_logistic::LogisticRegression;
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::features::{self, FEATURES, Feature, Values};
+use super::scaling::{Scale, correlation};
+
+/// Weight of the squared coefficients against the summed loss. Chosen by folds over training rows.
+const ALPHA: f64 = 10.0;
+/// Share of extreme values that is winsorised at either end of a feature.
+const TAIL: f64 = 0.005;
+/// Correlation from which a column says the same as one before it.
+const SAME: f64 = 0.99;
+/// Shares of rows without a value between which the absence itself is a signal.
+const MISSING: std::ops::RangeInclusive<f64> = 0.01..=0.99;
+/// Gradient per row at which the fit has converged.
+const TOLERANCE: f64 = 1e-7;
+/// Bound on the iterations of one fit.
+const ITERATIONS_MAX: u64 = 200;
+
+/// What a feature adds to the log-odds. Both parts are centred: over the training rows they add nothing on average.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Term {
+    /// The feature's name.
+    pub(super) name: String,
+    /// Its position in [`FEATURES`], found anew when a model is read.
+    #[serde(skip)]
+    pub(super) index: usize,
+    /// The scale of its values.
+    pub(super) scale: Scale,
+    /// Log-odds per standard deviation.
+    pub(super) coefficient: f64,
+    /// Share of training rows without a value.
+    pub(super) missing_share: f64,
+    /// Log-odds of having no value against having one.
+    pub(super) missing_coefficient: f64,
+}
+
+impl Term {
+    /// What a value adds to the log-odds.
+    pub(super) fn contribution(&self, value: Option<f64>) -> f64 {
+        match value {
+            Some(value) => {
+                let shaped = self.feature().unit.shape(value);
+                self.coefficient * self.scale.apply(shaped) - self.missing_coefficient * self.missing_share
+            }
+            None => self.missing_coefficient * (1.0 - self.missing_share),
+        }
+    }
+
+    /// The feature that it looks at.
+    pub(super) fn feature(&self) -> &'static Feature {
+        &FEATURES[self.index]
+    }
+
+    /// Finds the feature by its name; false where this release has no such feature or a figure is no number.
+    pub(super) fn resolve(&mut self) -> bool {
+        let position = features::position(&self.name);
+        self.index = position.unwrap_or(0);
+        let numbers = [self.coefficient, self.missing_share, self.missing_coefficient];
+        position.is_some() && self.scale.is_sound() && numbers.iter().all(|number| number.is_finite())
+    }
+}
+
+/// A fitted regression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Regression {
+    /// Log-odds of a customer without any particularity.
+    pub(super) intercept: f64,
+    /// What the features add.
+    pub(super) terms: Vec<Term>,
+}
+
+impl Regression {
+    /// The log-odds of leaving.
+    pub(super) fn log_odds(&self, values: &Values) -> f64 {
+        let contributions: f64 = self.terms.iter().map(|term| term.contribution(values[term.index])).sum();
+        self.intercept + contributions
+    }
+}
+
+/// Columns that are ready to be fitted, for all rows of a training.
+pub(super) struct Design {
+    columns: Vec<Column>,
+    matrix: Array2<f64>,
+}
+
+/// One column of the matrix.
+struct Column {
+    index: usize,
+    part: Part,
+    scale: Scale,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Value,
+    Missing,
+}
+
+impl Column {
+    fn of(&self, values: &Values) -> f64 {
+        match (self.part, values[self.index]) {
+            (Part::Value, None) => 0.0,
+            (Part::Value, Some(value)) => self.scale.apply(FEATURES[self.index].unit.shape(value)),
+            (Part::Missing, value) => self.scale.apply(f64::from(u8::from(value.is_none()))),
+        }
+    }
+}
+
+impl Design {
+    /// Chooses the columns that vary and differ from those before them, and computes them for all rows.
+    pub(super) fn new(rows: &[&Values]) -> Self {
+        let mut columns: Vec<Column> = Vec::new();
+        let mut kept: Vec<Vec<f64>> = Vec::new();
+        for column in (0..FEATURES.len()).flat_map(|index| candidates(index, rows)) {
+            let cells: Vec<f64> = rows.iter().map(|values| column.of(values)).collect();
+            if kept.iter().all(|other| correlation(other, &cells).abs() < SAME) {
+                columns.push(column);
+                kept.push(cells);
+            }
+        }
+        let matrix = Array2::from_shape_fn((rows.len(), kept.len()), |(row, column)| kept[column][row]);
+        Self { columns, matrix }
+    }
+
+    /// Fits the rows at `positions`; `left` says for each row of the design whether the customer left.
+    pub(super) fn fit(&self, positions: &[usize], left: &[bool]) -> Result<Regression, Error> {
+        let matrix = self.matrix.select(ndarray::Axis(0), positions);
+        let labels: Array1<bool> = positions.iter().map(|position| left[*position]).collect();
+        let (intercept, weights) = fit(matrix, labels)?;
+        Ok(self.regression(intercept, &weights))
+    }
+
+    /// The log-odds of the row at `position`, up to rounding what [`Regression::log_odds`] says of its values.
+    fn regression(&self, intercept: f64, weights: &[f64]) -> Regression {
+        let mut terms: Vec<Term> = Vec::new();
+        for (column, weight) in self.columns.iter().zip(weights) {
+            if terms.last().is_none_or(|term| term.index != column.index) {
+                terms.push(Term::empty(column));
+            }
+            let Some(term) = terms.last_mut() else { continue };
+            match column.part {
+                Part::Value => (term.scale, term.coefficient) = (column.scale, *weight),
+                Part::Missing => {
+                    term.missing_share = column.scale.mean;
+                    term.missing_coefficient = weight / column.scale.deviation;
+                }
+            }
+        }
+        Regression { intercept, terms }
+    }
+}
+
+impl Term {
+    /// A term that adds nothing yet.
+    fn empty(column: &Column) -> Self {
+        let scale = Scale { low: 0.0, high: 0.0, mean: 0.0, deviation: 1.0 };
+        let name = FEATURES[column.index].name.to_owned();
+        Self { name, index: column.index, scale, coefficient: 0.0, missing_share: 0.0, missing_coefficient: 0.0 }
+    }
+}
+
+/// The columns that a feature may have: its value, and its absence where that is neither rare nor usual.
+fn candidates(index: usize, rows: &[&Values]) -> Vec<Column> {
+    let unit = FEATURES[index].unit;
+    let shaped = rows.iter().filter_map(|values| values[index]).map(|value| unit.shape(value)).collect();
+    let value = Scale::fit(shaped, TAIL).map(|scale| Column { index, part: Part::Value, scale });
+    let share = rows.iter().filter(|values| values[index].is_none()).count() as f64 / rows.len().max(1) as f64;
+    let missing = MISSING.contains(&share).then(|| {
+        let deviation = (share * (1.0 - share)).sqrt();
+        Column { index, part: Part::Missing, scale: Scale { low: 0.0, high: 1.0, mean: share, deviation } }
+    });
+    value.into_iter().chain(missing).collect()
+}
+
+/// Intercept and weights towards `true`.
+fn fit(matrix: Array2<f64>, labels: Array1<bool>) -> Result<(f64, Vec<f64>), Error> {
+    let rows = labels.len() as f64;
+    let model = LogisticRegression::default()
+        .alpha(ALPHA)
+        .max_iterations(ITERATIONS_MAX)
+        .gradient_tolerance(TOLERANCE * rows.max(1.0))
+        .fit(&DatasetBase::new(matrix, labels))
+        .map_err(|error| Error::Internal(format!("logistic regression: {error}")))?;
+    // linfa calls the more frequent class positive, whichever it is.
+    let sign = if model.labels().pos.class { 1.0 } else { -1.0 };
+    let weights: Vec<f64> = model.params().iter().map(|weight| sign * weight).collect();
+    let intercept = sign * model.intercept();
+    if intercept.is_finite() && weights.iter().all(|weight| weight.is_finite()) {
+        Ok((intercept, weights))
+    } else {
+        Err(Error::Internal("logistic regression did not converge".to_owned()))
+    }
+}

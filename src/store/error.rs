@@ -1,0 +1,67 @@
+//! What a store may fail with. Rich for the operator's log, never shown to a caller as it is.
+
+use std::io;
+
+/// The result of a store's method.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a store did not do what it was asked.
+///
+/// No variant carries an identifier's value, a trait or any other personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something that the decision read has changed since: read again and decide again. Nothing was written.
+    #[error("something that the commit depends on has changed")]
+    Conflict,
+    /// The commit is larger than one durable unit may be. Nothing was written.
+    #[error("the commit has {bytes} bytes; the limit is {limit}")]
+    TooLarge {
+        /// Size of the commit.
+        bytes: usize,
+        /// Largest size.
+        limit: usize,
+    },
+    /// The store takes no writes now; whether the last one is durable is unknown. Reads go on.
+    #[error("the store takes no writes since a write to disk failed: {0}")]
+    Poisoned(String),
+    /// The store is being closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Another process has the data directory open.
+    #[error("the data directory {directory} is in use by another process; stop it first, or choose another directory")]
+    InUse {
+        /// Which directory.
+        directory: String,
+    },
+    /// Stored bytes are not what was written.
+    #[error("{file} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong, without any of the content.
+        what: String,
+    },
+    /// Stored bytes are of a format that this release does not read.
+    #[error("{file} has format {found}; this release reads format {supported}")]
+    Format {
+        /// Which file.
+        file: String,
+        /// The format found.
+        found: u32,
+        /// The format that this release reads.
+        supported: u32,
+    },
+    /// The operating system refused.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The index refused.
+    #[error("index: {0}")]
+    Index(String),
+}

@@ -1,0 +1,16 @@
+//! Where everything is kept: the port that `app` writes against, and its adapters.
+//!
+//! The port assumes no single writer: a [`Commit`] names everything that its decision read, and is refused with
+//! [`Error::Conflict`] when any of it has changed since. An adapter over a shared SQL database can keep that promise
+//! with one transaction per commit, as the embedded one keeps it with one committer thread.
+
+pub mod embedded;
+mod error;
+pub mod memory;
+mod port;
+
+pub use error::{Error, Result};
+pub use port::{
+    ArtifactStore, Commit, CommitStore, DocumentReader, EventReader, Precondition, ProfileReader, Store, StoredEvent,
+    Versioned,
+};

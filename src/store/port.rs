@@ -1,0 +1,166 @@
+//! The port: small traits, each method with its order, atomicity and exact errors.
+//!
+//! Every method may also fail with [`Error::Io`], [`Error::Index`], [`Error::Damaged`] or [`Error::Closed`] where the
+//! adapter has a disk; such an error changes nothing.
+//!
+//! [`Error::Conflict`]: super::Error::Conflict
+//! [`Error::Io`]: super::Error::Io
+//! [`Error::Index`]: super::Error::Index
+//! [`Error::Damaged`]: super::Error::Damaged
+//! [`Error::Closed`]: super::Error::Closed
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::domain::event::{Event, EventKey};
+use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::domain::identifier::Identifier;
+use crate::domain::model::ModelVersion;
+use crate::domain::profile::Profile;
+use crate::domain::projection::Projection;
+use crate::domain::time::Timestamp;
+
+/// One atomic, durable change of one workspace.
+#[derive(Debug)]
+pub struct Commit {
+    /// Whose data change.
+    pub workspace: WorkspaceId,
+    /// When it was accepted, by our clock.
+    pub time: Timestamp,
+    /// Everything that the decision read, absence included.
+    pub preconditions: Vec<Precondition>,
+    /// What was decided, in order: the truth.
+    pub facts: Vec<Fact>,
+    /// What the facts make of the profiles that they touch; always `projection::project` of the facts. The store sets
+    /// the revision of each profile to that of the commit.
+    pub projection: Projection,
+}
+
+/// Something that a decision read. It must still be so when the commit is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// The profile has this revision, or does not exist. A merged profile does not exist.
+    Profile(ProfileId, Option<Revision>),
+    /// The identifier belongs to this profile, or to nobody.
+    Owner(Identifier, Option<ProfileId>),
+    /// No event of this key was accepted within the idempotency window.
+    EventAbsent(EventKey),
+    /// The document has this revision, or does not exist.
+    Document(DocumentKey, Option<Revision>),
+}
+
+/// A value with the commit that last changed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// The commit.
+    pub revision: Revision,
+    /// The value.
+    pub value: T,
+}
+
+/// An accepted event with its customer of today.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// Whose event it is now, after all merges.
+    pub profile: ProfileId,
+    /// The event.
+    pub event: Event,
+}
+
+/// Reads of profiles. A read sees every commit whose revision was returned before the read began.
+#[async_trait]
+pub trait ProfileReader {
+    /// The profiles of `ids`, in their order; the survivor for the id of a merged one, `None` for an unknown one.
+    async fn profiles(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Option<Profile>>>;
+
+    /// The profiles that own the identifiers, in their order; `None` where nobody does.
+    async fn owners(&self, workspace: &WorkspaceId, identifiers: &[Identifier]) -> Result<Vec<Option<ProfileId>>>;
+
+    /// At most `limit` profiles in the order of their ids, after `after`; an empty answer is the end. Profiles that
+    /// are created or merged away during a scan may be seen or not, others are seen exactly once.
+    async fn scan_profiles(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<Vec<Profile>>;
+
+    /// All workspaces that ever had a commit, sorted.
+    async fn workspaces(&self) -> Result<Vec<WorkspaceId>>;
+}
+
+/// Reads of accepted events.
+#[async_trait]
+pub trait EventReader {
+    /// The events accepted under `keys`, in their order; `None` where there is none within the idempotency window.
+    async fn find_events(&self, workspace: &WorkspaceId, keys: &[EventKey]) -> Result<Vec<Option<StoredEvent>>>;
+
+    /// All events of each customer of `ids`, in their order, each timeline in canonical order and complete over
+    /// merges; an unknown customer has none.
+    async fn timelines(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Vec<Event>>>;
+}
+
+/// Reads of documents.
+#[async_trait]
+pub trait DocumentReader {
+    /// The document, or `None`.
+    async fn document(&self, workspace: &WorkspaceId, key: &DocumentKey) -> Result<Option<Versioned<Document>>>;
+
+    /// At most `limit` documents of a kind in the order of their names, after the name `after`.
+    async fn documents(
+        &self,
+        workspace: &WorkspaceId,
+        kind: DocumentKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<Document>>>;
+}
+
+/// Writes.
+#[async_trait]
+pub trait CommitStore {
+    /// Applies a commit as a whole and answers once it is durable: it survives the death of the process and a power
+    /// cut, and every read that begins afterwards sees it. Commits are totally ordered by their revisions.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](super::Error::Conflict) when a precondition does not hold, and
+    /// [`Error::TooLarge`](super::Error::TooLarge): nothing was written.
+    /// [`Error::Poisoned`](super::Error::Poisoned): whether this commit is durable is unknown, no later one is taken.
+    async fn commit(&self, commit: Commit) -> Result<Revision>;
+
+    /// The revision of the last durable commit of any workspace.
+    fn revision(&self) -> Revision;
+}
+
+/// Blobs of trained models. They are written before the commit that points to them and never change.
+#[async_trait]
+pub trait ArtifactStore {
+    /// Keeps the bytes durably under the version; the same version again replaces them.
+    async fn put_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion, bytes: Vec<u8>) -> Result<()>;
+
+    /// The bytes, or `None`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](super::Error::Damaged) when they are not what was kept.
+    async fn artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>>;
+
+    /// Removes the bytes; removing what is not there is no error.
+    async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()>;
+}
+
+/// Everything a server keeps.
+#[async_trait]
+pub trait Store:
+    ProfileReader + EventReader + DocumentReader + CommitStore + ArtifactStore + Send + Sync + 'static
+{
+    /// The adapter's name, for the operator.
+    fn name(&self) -> &'static str;
+
+    /// Whether commits are taken; `false` after [`Error::Poisoned`](super::Error::Poisoned).
+    fn takes_writes(&self) -> bool;
+
+    /// Finishes what was begun and lets go of the data. Every later call fails with
+    /// [`Error::Closed`](super::Error::Closed).
+    async fn close(&self) -> Result<()>;
+}

@@ -1,0 +1,118 @@
+//! Commits as `app` makes them, without its decisions: the suite says itself whose each event is.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use rapport::domain::event::{Event, EventKey, EventTimes};
+use rapport::domain::fact::{Document, EventFact, Fact, MergeFact};
+use rapport::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
+use rapport::domain::identifier::Identifier;
+use rapport::domain::payload::{Identify, Payload, Track};
+use rapport::domain::profile::Profile;
+use rapport::domain::projection::{self, Before};
+use rapport::domain::time::Timestamp;
+use rapport::domain::value::{Map, Value};
+use rapport::store::{Commit, Precondition, Result, Store};
+
+pub(crate) fn workspace(name: &str) -> WorkspaceId {
+    name.parse().expect("a workspace name")
+}
+
+pub(crate) fn id(number: u8) -> ProfileId {
+    ProfileId::from_bytes([number; 16])
+}
+
+pub(crate) fn user(name: &str) -> Identifier {
+    Identifier::parse("user_id", name).expect("an identifier")
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(second * 1_000_000)
+}
+
+/// A `Track` event named by `event_id` that happened and was received at a second.
+pub(crate) fn event(event_id: &str, second: i64) -> Event {
+    let payload = Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() });
+    event_with(event_id, second, payload)
+}
+
+pub(crate) fn event_with(event_id: &str, second: i64, payload: Payload) -> Event {
+    Event {
+        key: EventKey { source: "suite".to_owned(), event_id: event_id.to_owned() },
+        identifiers: Vec::new(),
+        times: EventTimes { original: None, sent: None, received: at(second), event: at(second), clamped: false },
+        channel: "web".to_owned(),
+        touchpoint: String::new(),
+        payload,
+    }
+}
+
+/// An `Identify` event whose traits take about `bytes`.
+pub(crate) fn large_event(event_id: &str, second: i64, bytes: usize) -> Event {
+    let traits = (0..bytes / 1_000).map(|n| (format!("trait_{event_id}_{n}"), Value::Text("x".repeat(1_000))));
+    event_with(event_id, second, Payload::Identify(Identify { traits: traits.collect(), traits_once: Map::new() }))
+}
+
+pub(crate) fn belongs(profile: ProfileId, event: Event, claims: &[Identifier]) -> Fact {
+    Fact::Event(EventFact { profile, event, claims: claims.to_vec(), demoted: Vec::new() })
+}
+
+pub(crate) fn merge(survivor: ProfileId, sources: &[ProfileId]) -> Fact {
+    Fact::Merge(MergeFact { id: MergeId::from_bytes([9; 16]), survivor, sources: sources.to_vec() })
+}
+
+/// Commits facts with the preconditions that a decision on the present state would name, and `more`.
+pub(crate) async fn commit(
+    store: &dyn Store,
+    workspace: &WorkspaceId,
+    facts: Vec<Fact>,
+    more: Vec<Precondition>,
+) -> Result<Revision> {
+    let ids: Vec<ProfileId> = projection::touched(&facts).into_iter().collect();
+    let found = store.profiles(workspace, &ids).await?;
+    let profiles: HashMap<ProfileId, Profile> = ids
+        .iter()
+        .zip(found)
+        .filter_map(|(id, profile)| profile.filter(|profile| profile.id == *id).map(|profile| (*id, profile)))
+        .collect();
+    let known: Vec<ProfileId> = profiles.keys().copied().collect();
+    let timelines = store.timelines(workspace, &known).await?;
+    let mut preconditions = more;
+    preconditions
+        .extend(ids.iter().map(|id| Precondition::Profile(*id, profiles.get(id).map(|profile| profile.revision))));
+    let time = facts.iter().fold(at(0), |latest, fact| match fact {
+        Fact::Event(fact) => latest.max(fact.event.times.received),
+        _ => latest,
+    });
+    let before = Loaded { profiles, timelines: known.into_iter().zip(timelines).collect() };
+    let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
+    store.commit(Commit { workspace: workspace.clone(), time, preconditions, facts, projection }).await
+}
+
+pub(crate) async fn commit_document(
+    store: &dyn Store,
+    workspace: &WorkspaceId,
+    document: Document,
+    seen: Option<Revision>,
+) -> Result<Revision> {
+    let preconditions = vec![Precondition::Document(document.key(), seen)];
+    let (facts, projection) = (vec![Fact::Document(document)], Default::default());
+    store.commit(Commit { workspace: workspace.clone(), time: at(0), preconditions, facts, projection }).await
+}
+
+struct Loaded {
+    profiles: HashMap<ProfileId, Profile>,
+    timelines: HashMap<ProfileId, Vec<Event>>,
+}
+
+impl Before for Loaded {
+    type Error = Infallible;
+
+    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
+        Ok(self.profiles.get(&id).cloned())
+    }
+
+    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Infallible> {
+        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    }
+}

@@ -1,0 +1,79 @@
+//! Every store keeps the same promises: one suite, run by each adapter. The in-memory adapter is the reference.
+
+mod conformance;
+mod fixture;
+
+use std::time::Duration;
+
+use rapport::store::Store;
+use rapport::store::embedded::{EmbeddedStore, Options};
+use rapport::store::memory::MemoryStore;
+
+/// Runs each listed check of the suite on a fresh store of one adapter.
+macro_rules! conforms {
+    ($adapter:ident, $open:expr, [$($check:ident),+ $(,)?]) => {
+        mod $adapter {
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let fresh = $open;
+                    super::conformance::$check(fresh(rapport::domain::limits::IDEMPOTENCY_WINDOW).as_ref()).await;
+                }
+            )+
+
+            #[tokio::test]
+            async fn forgets_event_keys_after_the_window() {
+                let fresh = $open;
+                let store = fresh(super::WINDOW);
+                super::conformance::forgets_event_keys_after_the_window(store.as_ref(), super::WINDOW).await;
+            }
+        }
+    };
+}
+
+/// A window that the suite can step over.
+const WINDOW: Duration = Duration::from_secs(3_600);
+
+macro_rules! every_adapter {
+    ($($check:ident),+ $(,)?) => {
+        conforms!(memory, super::memory, [$($check),+]);
+        conforms!(embedded, super::embedded(), [$($check),+]);
+    };
+}
+
+every_adapter![
+    an_empty_store_answers_with_nothing,
+    a_commit_is_read_back,
+    revisions_rise_by_commit_over_all_workspaces,
+    workspaces_do_not_see_each_other,
+    a_stale_owner_is_a_conflict_and_changes_nothing,
+    a_stale_profile_is_a_conflict_and_changes_nothing,
+    a_repeated_event_is_a_conflict_and_changes_nothing,
+    a_stale_document_is_a_conflict_and_changes_nothing,
+    a_merge_moves_identifiers_and_history,
+    ids_resolve_through_chains_of_merges,
+    a_merge_within_the_commit_that_creates_its_source_is_whole,
+    timelines_are_in_canonical_order,
+    long_timelines_are_complete,
+    large_profiles_are_read_back,
+    events_are_found_by_key,
+    profiles_are_scanned_in_the_order_of_their_ids,
+    documents_are_listed_by_kind_and_name,
+    artifacts_are_kept_replaced_and_removed,
+    concurrent_commits_on_one_customer_end_in_one_order,
+    a_closed_store_refuses,
+];
+
+fn memory(window: Duration) -> Box<dyn Store> {
+    Box::new(MemoryStore::with_idempotency_window(window))
+}
+
+/// Opens embedded stores in a directory that lives as long as the returned function.
+fn embedded() -> impl Fn(Duration) -> Box<dyn Store> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    move |window| {
+        let mut options = Options::new(directory.path(), [7; 16]);
+        options.idempotency_window = window;
+        Box::new(EmbeddedStore::open(options).expect("a fresh directory opens"))
+    }
+}
