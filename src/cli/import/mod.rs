@@ -6,16 +6,20 @@
 
 pub mod build;
 pub mod columns;
+pub mod command;
 pub mod condition;
 pub mod expression;
 pub mod fault;
 pub mod feed;
+pub mod job;
 pub mod join;
 pub mod mapping;
+pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod purchase;
 pub mod rows;
+pub mod sender;
 pub mod template;
 pub mod times;
 pub mod value;
