@@ -1,6 +1,6 @@
 //! Letting another model answer.
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use super::get_models::ModelView;

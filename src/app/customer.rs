@@ -1,6 +1,6 @@
 //! Naming and reading one customer.
 
-use super::app::App;
+use super::application::App;
 use super::error::{Error, Reason, Resource, Result};
 use crate::domain::consent;
 use crate::domain::fold;

@@ -1,6 +1,6 @@
 //! Reading models and their cards.
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Resource, Result};
 use super::page::{Binding, Page, PageRequest, token};

@@ -1,6 +1,6 @@
 //! Reading profiles: one, several by name, or all in pages.
 
-use super::app::App;
+use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::{Error, Result};
 use super::page::{Binding, Page, PageRequest, token};

@@ -1,6 +1,6 @@
 //! Reading segments and who is in them.
 
-use super::app::App;
+use super::application::App;
 use super::customer::{Caller, Found, Read};
 use super::error::{Error, Resource, Result};
 use super::page::{Binding, Page, PageRequest, token};

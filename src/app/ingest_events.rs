@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
 use crate::domain::decision::{Decider, Known};
@@ -10,6 +10,7 @@ use crate::domain::event::{Draft, Event, EventKey};
 use crate::domain::fact::Fact;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
+use crate::domain::identity::Candidates;
 use crate::domain::limits;
 use crate::domain::profile::Profile;
 use crate::domain::projection::{self, Before, Projection};
@@ -66,10 +67,10 @@ pub enum OutcomeStatus {
 
 /// A well-formed event that waits for its decision.
 #[derive(Clone)]
-struct Candidate {
+struct Checked {
     position: usize,
     event: Event,
-    usable: Vec<Identifier>,
+    identifiers: Candidates,
 }
 
 /// What one round of deciding came to.
@@ -98,8 +99,8 @@ impl App {
         }
         let received = self.context.now();
         let names: Vec<String> = events.iter().map(|event| event.draft.event_id.clone()).collect();
-        let (candidates, rejected) = self.check(events, received);
-        let (mut statuses, revision) = self.decide_and_commit(caller, candidates, received, mode).await?;
+        let (checked, rejected) = self.check(events, received);
+        let (mut statuses, revision) = self.decide_and_commit(caller, checked, received, mode).await?;
         statuses.extend(rejected);
         let outcomes = names
             .into_iter()
@@ -109,26 +110,22 @@ impl App {
     }
 
     /// Sorts out what is not well-formed or names nobody.
-    fn check(
-        &self,
-        events: Vec<IncomingEvent>,
-        received: Timestamp,
-    ) -> (Vec<Candidate>, HashMap<usize, OutcomeStatus>) {
-        let mut candidates = Vec::with_capacity(events.len());
+    fn check(&self, events: Vec<IncomingEvent>, received: Timestamp) -> (Vec<Checked>, HashMap<usize, OutcomeStatus>) {
+        let mut checked = Vec::with_capacity(events.len());
         let mut rejected = HashMap::new();
         for (position, IncomingEvent { draft, mut violations }) in events.into_iter().enumerate() {
             let accepted = violations.within(format_args!("events[{position}]"), |violations| {
                 let (event, identifiers) = draft.accept(received, violations)?;
-                let usable = self.rules.usable(identifiers);
-                if usable.is_empty() {
+                let identifiers = self.rules.sort_out(identifiers);
+                if identifiers.usable.is_empty() {
                     let description = "has no usable identifier: all values stand for nobody";
                     violations.add_because(ViolationReason::IdentifierRequired, "identifiers", description);
                 }
-                Some((event, usable))
+                Some((event, identifiers))
             });
             match accepted {
-                Some((event, usable)) if violations.is_empty() => {
-                    candidates.push(Candidate { position, event, usable })
+                Some((event, identifiers)) if violations.is_empty() => {
+                    checked.push(Checked { position, event, identifiers })
                 }
                 _ => {
                     let error = Error::Invalid(Invalid(violations.into_vec()));
@@ -136,19 +133,19 @@ impl App {
                 }
             }
         }
-        (candidates, rejected)
+        (checked, rejected)
     }
 
     /// Decides on what is known now and commits; decides again when somebody else was faster.
     async fn decide_and_commit(
         &self,
         caller: &Caller,
-        candidates: Vec<Candidate>,
+        checked: Vec<Checked>,
         received: Timestamp,
         mode: IngestMode,
     ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
         for _ in 0..limits::CONFLICT_RETRIES {
-            let round = self.decide(caller, &candidates, received).await?;
+            let round = self.decide(caller, &checked, received).await?;
             if round.facts.is_empty() || mode == IngestMode::ValidateOnly {
                 return Ok((round.statuses, self.store.revision()));
             }
@@ -168,29 +165,29 @@ impl App {
         Err(Error::Conflict(Reason::Contention))
     }
 
-    async fn decide(&self, caller: &Caller, candidates: &[Candidate], received: Timestamp) -> Result<Round> {
-        let keys: Vec<EventKey> = candidates.iter().map(|candidate| candidate.event.key.clone()).collect();
+    async fn decide(&self, caller: &Caller, checked: &[Checked], received: Timestamp) -> Result<Round> {
+        let keys: Vec<EventKey> = checked.iter().map(|one| one.event.key.clone()).collect();
         let stored = self.store.find_events(&caller.workspace, &keys).await?;
-        let (new, mut statuses) = sort_out_repeats(candidates, stored);
+        let (new, mut statuses) = sort_out_repeats(checked, stored);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
         let before = known.profiles.clone();
 
         let mut new_id = || self.context.new_id();
         let mut decider = Decider::new(&self.rules, known, &mut new_id);
         let mut first_in_batch: HashMap<&EventKey, (&Event, ProfileId)> = HashMap::new();
-        for candidate in &new {
-            let status = match first_in_batch.get(&candidate.event.key) {
-                Some((first, profile)) => repeat_of(first, *profile, &candidate.event),
-                None => match decider.decide(candidate.event.clone(), candidate.usable.clone()) {
+        for one in &new {
+            let status = match first_in_batch.get(&one.event.key) {
+                Some((first, profile)) => repeat_of(first, *profile, &one.event),
+                None => match decider.decide(one.event.clone(), one.identifiers.clone()) {
                     Ok(profile) => {
-                        first_in_batch.insert(&candidate.event.key, (&candidate.event, profile));
-                        preconditions.push(Precondition::EventAbsent(candidate.event.key.clone()));
+                        first_in_batch.insert(&one.event.key, (&one.event, profile));
+                        preconditions.push(Precondition::EventAbsent(one.event.key.clone()));
                         OutcomeStatus::Accepted(profile)
                     }
                     Err(refusal) => OutcomeStatus::Rejected(Error::Precondition(Reason::Refused(refusal))),
                 },
             };
-            statuses.insert(candidate.position, status);
+            statuses.insert(one.position, status);
         }
         let facts = decider.into_facts();
         follow_merges(&facts, &mut statuses);
@@ -199,9 +196,9 @@ impl App {
     }
 
     /// Looks up who owns the identifiers of the events, and remembers what was looked up.
-    async fn load_known(&self, caller: &Caller, candidates: &[&Candidate]) -> Result<(Known, Vec<Precondition>)> {
+    async fn load_known(&self, caller: &Caller, checked: &[&Checked]) -> Result<(Known, Vec<Precondition>)> {
         let mut identifiers: Vec<Identifier> =
-            candidates.iter().flat_map(|candidate| candidate.usable.iter().cloned()).collect();
+            checked.iter().flat_map(|one| one.identifiers.usable.iter().cloned()).collect();
         identifiers.sort();
         identifiers.dedup();
         let owners = self.store.owners(&caller.workspace, &identifiers).await?;
@@ -262,16 +259,16 @@ impl Before for Loaded {
 
 /// Separates events that were accepted before from new ones.
 fn sort_out_repeats(
-    candidates: &[Candidate],
+    checked: &[Checked],
     stored: Vec<Option<StoredEvent>>,
-) -> (Vec<&Candidate>, HashMap<usize, OutcomeStatus>) {
-    let mut new = Vec::with_capacity(candidates.len());
-    let mut statuses = HashMap::with_capacity(candidates.len());
-    for (candidate, stored) in candidates.iter().zip(stored) {
+) -> (Vec<&Checked>, HashMap<usize, OutcomeStatus>) {
+    let mut new = Vec::with_capacity(checked.len());
+    let mut statuses = HashMap::with_capacity(checked.len());
+    for (one, stored) in checked.iter().zip(stored) {
         match stored {
-            None => new.push(candidate),
+            None => new.push(one),
             Some(first) => {
-                statuses.insert(candidate.position, repeat_of(&first.event, first.profile, &candidate.event));
+                statuses.insert(one.position, repeat_of(&first.event, first.profile, &one.event));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::app::App;
+use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
 use super::error::Result;
 use super::page::{Binding, Page, PageRequest, token};

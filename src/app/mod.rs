@@ -2,7 +2,7 @@
 //! domain, committing and answering.
 
 mod activate_model;
-mod app;
+mod application;
 pub mod context;
 mod customer;
 mod error;
@@ -21,7 +21,7 @@ mod stream_predictions;
 mod train;
 mod training_runs;
 
-pub use app::App;
+pub use application::App;
 pub use customer::{Caller, CustomerRef, Found, Read};
 pub use error::{Error, Invalid, Reason, Resource, Result};
 pub use get_models::ModelView;

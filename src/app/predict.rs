@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::app::App;
+use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::Result;
 use super::get_profile::check_batch;

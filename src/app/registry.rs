@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::app::App;
+use super::application::App;
 use super::error::{Error, Reason, Result};
 use crate::domain::fact::{Document, DocumentKey};
 use crate::domain::id::WorkspaceId;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};

@@ -1,6 +1,6 @@
 //! What an operator asks first.
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::Result;
 use crate::domain::id::Revision;

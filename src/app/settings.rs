@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
 use super::request::Repeat;

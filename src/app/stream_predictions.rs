@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::app::App;
+use super::application::App;
 use super::customer::{Caller, Found, Read};
 use super::error::{Error, Resource, Result};
 use super::predict::{Answer, Kinds, answer, segment};

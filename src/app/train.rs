@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Result, chain};
 use crate::domain::event::Event;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::app::App;
+use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use super::page::{Binding, Page, PageRequest, token};

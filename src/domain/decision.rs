@@ -8,7 +8,7 @@ use super::event::Event;
 use super::fact::{EventFact, Fact, MergeFact};
 use super::id::{MergeId, ProfileId};
 use super::identifier::Identifier;
-use super::identity::{IdentityRules, Owner, resolve};
+use super::identity::{Candidates, IdentityRules, Owner, resolve};
 use super::limits;
 use super::payload::Payload;
 use super::profile::Profile;
@@ -50,12 +50,12 @@ impl<'a> Decider<'a> {
         Self { rules, known, new_id, traits: HashMap::new(), facts: Vec::new() }
     }
 
-    /// Decides one event whose usable identifiers are `usable`, strongest first and at least one.
+    /// Decides one event by its identifiers, of which at least one must be usable.
     ///
     /// # Errors
     /// When the event must not be accepted; nothing was decided then.
-    pub fn decide(&mut self, event: Event, usable: Vec<Identifier>) -> Result<ProfileId, Refusal> {
-        let resolution = resolve(self.rules, usable, |identifier| {
+    pub fn decide(&mut self, event: Event, candidates: Candidates) -> Result<ProfileId, Refusal> {
+        let resolution = resolve(self.rules, candidates, |identifier| {
             self.known.owners.get(identifier).and_then(|owner| self.known.profiles.get(owner))
         });
         let existing = match &resolution.owner {

@@ -64,12 +64,14 @@ impl IdentityRules {
         value.bytes().all(|b| b == b'0') || self.blocked_values.contains(&value)
     }
 
-    /// The identifiers that may name a customer: not blocked, each once, the strongest type first.
-    pub fn usable(&self, mut identifiers: Vec<Identifier>) -> Vec<Identifier> {
-        identifiers.retain(|identifier| !self.is_blocked(identifier));
+    /// Separates the identifiers that may name a customer from those that stand for nobody.
+    pub fn sort_out(&self, mut identifiers: Vec<Identifier>) -> Candidates {
         identifiers.sort_by(|a, b| self.rule(a.kind()).priority.cmp(&self.rule(b.kind()).priority).then(a.cmp(b)));
         identifiers.dedup();
-        identifiers
+        let (blocked, usable) =
+            identifiers.into_iter().partition::<Vec<_>, _>(|identifier| self.is_blocked(identifier));
+        let demote = |identifier| Demotion { identifier, reason: DemotionReason::Blocked };
+        Candidates { usable, demoted: blocked.into_iter().map(demote).collect() }
     }
 
     /// The priority of the strongest identifier that a profile has.
@@ -81,6 +83,15 @@ impl IdentityRules {
     fn by_survival(&self, a: &Profile, b: &Profile) -> Ordering {
         (self.strongest(a), a.create_time, a.id).cmp(&(self.strongest(b), b.create_time, b.id))
     }
+}
+
+/// The identifiers of one event, sorted out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Candidates {
+    /// Those that may name a customer, each once, the strongest type first.
+    pub usable: Vec<Identifier>,
+    /// Those that get no identity so far, and why.
+    pub demoted: Vec<Demotion>,
 }
 
 /// What [`resolve`] decided about one event.
@@ -130,15 +141,14 @@ pub enum DemotionReason {
 
 /// Decides whose event it is.
 ///
-/// `usable` comes from [`IdentityRules::usable`] and must not be empty; `owner_of` gives the current profile of an
-/// identifier. Where attaching or merging would break a limit, the weakest identifier of the event is demoted and the
+/// `candidates` must hold a usable identifier; `owner_of` gives the current profile of an identifier. Where attaching or merging would break a limit, the weakest identifier of the event is demoted and the
 /// rest is tried again; a single identifier breaks no limit.
 pub fn resolve<'a>(
     rules: &IdentityRules,
-    mut usable: Vec<Identifier>,
+    candidates: Candidates,
     owner_of: impl Fn(&Identifier) -> Option<&'a Profile>,
 ) -> Resolution {
-    let mut demoted = Vec::new();
+    let Candidates { mut usable, mut demoted } = candidates;
     loop {
         let mut owners: Vec<&Profile> = usable.iter().filter_map(&owner_of).collect();
         owners.sort_by(|a, b| rules.by_survival(a, b));
@@ -184,8 +194,8 @@ mod tests {
 
     fn decide(profiles: &[Profile], event: &[(&str, &str)]) -> Resolution {
         let rules = IdentityRules::default();
-        let usable = rules.usable(event.iter().map(|(kind, value)| identifier(kind, value)).collect());
-        resolve(&rules, usable, |wanted| profiles.iter().find(|profile| profile.identifiers.contains(wanted)))
+        let candidates = rules.sort_out(event.iter().map(|(kind, value)| identifier(kind, value)).collect());
+        resolve(&rules, candidates, |wanted| profiles.iter().find(|profile| profile.identifiers.contains(wanted)))
     }
 
     #[test]
@@ -234,11 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn values_that_stand_for_nobody_are_not_usable() {
+    fn values_that_stand_for_nobody_are_demoted() {
         let rules = IdentityRules::default();
         for nobody in ["", "0", "0000", "-1", "NULL", "undefined", "None", "anonymous", "Unknown", "N/A"] {
-            assert_eq!(rules.usable(vec![identifier("user_id", nobody)]), [], "{nobody}");
+            let candidates = rules.sort_out(vec![identifier("user_id", nobody)]);
+            assert_eq!(candidates.usable, [], "{nobody}");
+            assert_eq!(candidates.demoted[0].reason, DemotionReason::Blocked);
         }
-        assert_eq!(rules.usable(vec![identifier("user_id", "10")]).len(), 1);
+        assert_eq!(rules.sort_out(vec![identifier("user_id", "10")]).usable.len(), 1);
     }
 }

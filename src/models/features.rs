@@ -3,7 +3,7 @@
 //! Training and serving go through the same table, so they cannot differ. Windows and ages are evaluated at `now`:
 //! a feature changes with time although nothing is written.
 
-use crate::domain::payload::{Payload, SubscriptionStatus};
+use crate::domain::payload::SubscriptionStatus;
 use crate::domain::profile::State;
 use crate::domain::profile::activity::Tally;
 use crate::domain::profile::surveys::Scores;
@@ -281,13 +281,14 @@ const fn feature(
 fn qualifying(state: &State, names: &[String]) -> Option<Tally> {
     let activity = &state.activity;
     let all_tracks = names.iter().any(|name| name == "track");
-    let of_kind = |name: &String| match name.as_str() {
-        "purchase" => purchases(state),
-        kind if Payload::KINDS.contains(&kind) => activity.kinds.get(kind).copied(),
-        _ => None,
+    let tally = |name: &String| match name.strip_prefix("track:") {
+        // Who counts all of them need not count one of them again.
+        Some(_) if all_tracks => None,
+        Some(name) => activity.names.get(name).copied(),
+        None if name == "purchase" => purchases(state),
+        None => activity.kinds.get(name).copied(),
     };
-    let tracked = |name: &String| activity.names.get(name).copied().filter(|_| !all_tracks);
-    names.iter().flat_map(|name| [of_kind(name), tracked(name)]).flatten().reduce(|a, b| Tally {
+    names.iter().filter_map(tally).reduce(|a, b| Tally {
         events: a.events + b.events,
         first: a.first.min(b.first),
         last: a.last.max(b.last),

@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(qualifying_events(&definition, &census), ["purchase"]);
         census.has_purchases = false;
         assert_eq!(qualifying_events(&definition, &census), Payload::KINDS);
-        definition.qualifying_events = vec!["login".to_owned()];
-        assert_eq!(qualifying_events(&definition, &census), ["login"]);
+        definition.qualifying_events = vec!["track:login".to_owned()];
+        assert_eq!(qualifying_events(&definition, &census), ["track:login"]);
     }
 }

@@ -9,6 +9,7 @@
     clippy::large_enum_variant,
     reason = "a batch result is nearly always its large variant, so a box would only add an allocation"
 )]
+#![expect(clippy::too_many_lines, reason = "the generated dispatch of a service is one match over its methods")]
 
 tonic::include_proto!("rapport.v1");
 

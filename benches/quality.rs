@@ -1,0 +1,326 @@
+//! The quality that we promise, measured through domain events on real purchase histories.
+//!
+//! ```text
+//! cargo bench --bench quality                                # CDNOW as it ships in examples/retail
+//! cargo bench --bench quality -- cdnow FILE...               # CDNOW: customer_id, date, quantity, amount_usd
+//! cargo bench --bench quality -- online_retail FILE...       # UCI Online Retail
+//! ```
+//!
+//! It prints a table of figures with their targets and fails when one is missed. Nothing is tuned on a test window:
+//! transforms and the weight of the penalty were chosen by folds over training rows.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rapport::domain::event::{Event, EventKey, EventTimes};
+use rapport::domain::fold;
+use rapport::domain::id::ProfileId;
+use rapport::domain::money::{Currency, Money};
+use rapport::domain::payload::{LineItem, Payload, Purchase};
+use rapport::domain::profile::Profile;
+use rapport::domain::settings::ChurnDefinition;
+use rapport::domain::time::{Timestamp, days};
+use rapport::domain::value::{Map, Value};
+use rapport::models::artifact::{self, Model};
+use rapport::models::churn;
+use rapport::models::evaluation::{Scores, auc, expected_calibration_error, reliability};
+use rapport::models::examples::{Census, ChurnExamples, ChurnParameters, ChurnPlan};
+use rapport::models::segments::{self, SegmentParameters, SegmentRows, TrainedSegments};
+
+/// Where the data ship.
+const SHIPPED: [&str; 2] = ["examples/retail/cdnow_sample.csv.gz", "examples/retail/cdnow_rest_even.csv.gz"];
+/// Seed of everything here.
+const SEED: u64 = 20_261_122;
+
+/// Customers with their events, in canonical order.
+type Timelines = BTreeMap<ProfileId, Vec<Event>>;
+
+fn main() -> anyhow::Result<ExitCode> {
+    // cargo passes a flag of its own.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let set = arguments.next().unwrap_or_else(|| "cdnow".to_owned());
+    let mut files: Vec<String> = arguments.collect();
+    let mut table = Table::default();
+    match set.as_str() {
+        "cdnow" => {
+            if files.is_empty() {
+                files = SHIPPED.map(str::to_owned).to_vec();
+            }
+            cdnow(&read(&files, cdnow_row)?, &mut table)?;
+        }
+        "online_retail" => online_retail(&read(&files, online_retail_row)?, &mut table)?,
+        other => bail!("no measurement is called {other}; there are cdnow and online_retail"),
+    }
+    Ok(table.print())
+}
+
+/// Quiet for the 39 weeks after the first 39, scored by five folds over the customers.
+fn cdnow(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let parameters =
+        ChurnParameters { cutoff_times: vec![end_of("1997-09-30")?], horizon: Some(days(273)), seed: SEED };
+    let examples = examples(timelines, &parameters)?;
+    let (scores, recency) = churn::cross_validate(&examples, 5, &())?;
+    table.time("five folds of churn", began.elapsed());
+    let (ours, baseline) = (auc(&scores), auc(&recency));
+    table.at_least("churn AUC, five folds", ours, 0.765);
+    table.at_least("churn AUC less that of recency alone", ours - baseline, 0.0);
+    table.at_most("churn ECE, five folds", calibration_error(&scores), 0.05);
+    let began = Instant::now();
+    let trained = churn::train(&examples, None, &())?;
+    table.time("training of churn", began.elapsed());
+    table.metrics("churn, a fifth of the customers", &trained.metrics);
+    segment(timelines, end_of("1998-06-30")?, table)
+}
+
+/// Quiet for 90 days, judged on a window after the one of training.
+fn online_retail(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let examples = examples(timelines, &ChurnParameters { seed: SEED, ..Default::default() })?;
+    let trained = churn::train(&examples, None, &())?;
+    table.time("training of churn", began.elapsed());
+    let metric = |name: &str| figure(&trained.metrics, name).with_context(|| format!("the card has no {name}"));
+    table.at_least("churn AUC, later window", metric("auc")?, 0.74);
+    table.at_least("churn AUC less that of recency alone", metric("auc")? - metric("recency_baseline_auc")?, 0.0);
+    table.at_most("churn ECE, later window", metric("ece")?, 0.05);
+    table.metrics("churn, later window", &trained.metrics);
+    for key in ["training_base_rate", "training_rows", "test_rows"] {
+        if let Some(Value::Number(number)) = trained.card.get(key) {
+            table.note(key, format!("{number:.4}"));
+        }
+    }
+    table.note(
+        "cut-offs",
+        format!("{:?} {:?}", trained.card["training_cutoff_times"], trained.card["test_cutoff_time"]),
+    );
+    segment(timelines, end_of("2011-12-09")?, table)
+}
+
+fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::Result<()> {
+    let mut rows = SegmentRows::new(now);
+    for (customer, timeline) in timelines {
+        rows.add(*customer, &fold::refold(timeline));
+    }
+    let parameters = SegmentParameters { k: None, seed: SEED };
+    let began = Instant::now();
+    let trained = segments::train(&rows, &parameters, None, &())?;
+    table.time("training of segments", began.elapsed());
+    let again = segments::train(&rows, &parameters, Some(&trained.model), &())?;
+    let once_more = segments::train(&rows, &parameters, None, &())?;
+    let stable = trained.model.segments().iter().map(|segment| segment.stability_jaccard).fold(1.0, f64::min);
+    table.at_least("segments: smallest bootstrap Jaccard", stable, 0.75);
+    table.at_least("segments: same seed, same bytes", f64::from(u8::from(bytes(&trained) == bytes(&once_more))), 1.0);
+    for name in ["adjusted_rand_index", "share_moved"] {
+        if let Some(Value::Number(number)) = again.metrics.get(name) {
+            table.note(&format!("retraining on the same customers: {name}"), format!("{number:.4}"));
+        }
+    }
+    for point in trained.card.get("curves").into_iter().flat_map(items) {
+        let number = |name: &str| if let Some(Value::Number(number)) = point.get(name) { *number } else { f64::NAN };
+        let figures = format!(
+            "silhouette {:.3}, smallest Jaccard {:.3}, smallest share {:.3}",
+            number("silhouette"),
+            number("jaccard_min"),
+            number("share_min")
+        );
+        table.note(&format!("k = {}", number("k")), figures);
+    }
+    for segment in trained.model.segments() {
+        table.note(&format!("{} {}", segment.id, segment.display_name), segment.persona.clone());
+    }
+    Ok(())
+}
+
+fn bytes(trained: &TrainedSegments) -> Vec<u8> {
+    artifact::encode(&Model::Segments(trained.model.clone()))
+}
+
+fn items(value: &Value) -> Vec<&Map> {
+    let Value::List(items) = value else { return Vec::new() };
+    items.iter().filter_map(|item| if let Value::Map(map) = item { Some(map) } else { None }).collect()
+}
+
+fn figure(metrics: &Map, name: &str) -> Option<f64> {
+    let Value::Map(interval) = metrics.get(name)? else { return None };
+    let Value::Number(value) = interval.get("value")? else { return None };
+    Some(*value)
+}
+
+fn calibration_error(scores: &Scores) -> f64 {
+    expected_calibration_error(&reliability(scores, &vec![1.0; scores.len()]))
+}
+
+fn examples(timelines: &Timelines, parameters: &ChurnParameters) -> anyhow::Result<ChurnExamples> {
+    let mut census = Census::default();
+    for (customer, timeline) in timelines {
+        let mut profile = Profile::new(*customer, timeline.first().map_or(Timestamp::MIN, |event| event.times.event));
+        profile.state = fold::refold(timeline);
+        census.add(&profile);
+    }
+    if let [cutoff] = parameters.cutoff_times[..] {
+        // The last day of the data is over, although nobody bought in its last hours.
+        census.last_time = census.last_time.max(Some(cutoff.plus(parameters.horizon.unwrap_or_default())));
+    }
+    let mut examples = ChurnExamples::new(ChurnPlan::new(&ChurnDefinition::default(), parameters, &census)?);
+    for (customer, timeline) in timelines {
+        examples.add(*customer, timeline);
+    }
+    Ok(examples)
+}
+
+/// One line of a file: a part of a purchase.
+struct Line {
+    customer: String,
+    /// Lines with the same order are one purchase.
+    order: String,
+    time: Timestamp,
+    amount: f64,
+    quantity: f64,
+    refund: bool,
+}
+
+fn read(files: &[String], row: fn(&BTreeMap<String, String>) -> anyhow::Result<Line>) -> anyhow::Result<Timelines> {
+    let mut orders: BTreeMap<(String, String), Line> = BTreeMap::new();
+    for file in files {
+        let reader = flate2::read::GzDecoder::new(File::open(file).with_context(|| format!("cannot open {file}"))?);
+        for record in csv::Reader::from_reader(reader).into_deserialize() {
+            let line = row(&record?)?;
+            match orders.get_mut(&(line.customer.clone(), line.order.clone())) {
+                Some(order) => {
+                    order.amount += line.amount;
+                    order.quantity += line.quantity;
+                }
+                None => {
+                    orders.insert((line.customer.clone(), line.order.clone()), line);
+                }
+            }
+        }
+    }
+    let mut timelines = Timelines::new();
+    for line in orders.into_values() {
+        timelines.entry(customer(&line.customer)).or_default().push(event(line)?);
+    }
+    timelines.values_mut().for_each(|timeline| fold::sort(timeline));
+    Ok(timelines)
+}
+
+fn cdnow_row(record: &BTreeMap<String, String>) -> anyhow::Result<Line> {
+    let date = &record["date"];
+    let amount = record["amount_usd"].parse()?;
+    Ok(Line {
+        customer: record["customer_id"].clone(),
+        // A day's purchases are one, as in the published analyses.
+        order: date.clone(),
+        time: time(&format!("{date}T12:00:00Z"))?,
+        amount,
+        quantity: record["quantity"].parse()?,
+        refund: false,
+    })
+}
+
+fn online_retail_row(record: &BTreeMap<String, String>) -> anyhow::Result<Line> {
+    let quantity: f64 = record["Quantity"].parse()?;
+    let price: f64 = record["UnitPrice"].parse()?;
+    Ok(Line {
+        customer: record["CustomerID"].clone(),
+        order: record["InvoiceNo"].clone(),
+        time: time(&format!("{}Z", record["InvoiceDate"].replace(' ', "T")))?,
+        amount: (quantity * price).abs(),
+        quantity: quantity.abs(),
+        refund: record["InvoiceNo"].starts_with('C'),
+    })
+}
+
+fn event(line: Line) -> anyhow::Result<Event> {
+    let revenue = Money::from_units(line.amount).context("an amount is too large")?;
+    let item = LineItem {
+        product_id: String::new(),
+        name: String::new(),
+        quantity: line.quantity,
+        unit_price: Money::ZERO,
+        category: String::new(),
+    };
+    Ok(Event {
+        key: EventKey { source: "quality".to_owned(), event_id: format!("{} {}", line.customer, line.order) },
+        identifiers: Vec::new(),
+        times: EventTimes::resolve(Some(line.time), None, line.time),
+        channel: String::new(),
+        touchpoint: String::new(),
+        payload: Payload::Purchase(Purchase {
+            order_id: line.order,
+            revenue,
+            currency: Currency::default(),
+            items: vec![item],
+            refund: line.refund,
+        }),
+    })
+}
+
+/// An id that holds the customer's own name.
+fn customer(name: &str) -> ProfileId {
+    let mut bytes = [0; 16];
+    for (byte, letter) in bytes.iter_mut().rev().zip(name.bytes().rev()) {
+        *byte = letter;
+    }
+    ProfileId::from_bytes(bytes)
+}
+
+fn end_of(date: &str) -> anyhow::Result<Timestamp> {
+    time(&format!("{date}T23:59:59Z"))
+}
+
+fn time(text: &str) -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::from_micros(text.parse::<jiff::Timestamp>()?.as_microsecond()))
+}
+
+/// Figures with their targets.
+#[derive(Default)]
+struct Table {
+    rows: Vec<[String; 4]>,
+    missed: bool,
+}
+
+impl Table {
+    fn at_least(&mut self, name: &str, found: f64, target: f64) {
+        self.add(name, found, format!(">= {target}"), found >= target);
+    }
+
+    fn at_most(&mut self, name: &str, found: f64, target: f64) {
+        self.add(name, found, format!("<= {target}"), found <= target);
+    }
+
+    fn add(&mut self, name: &str, found: f64, target: String, reached: bool) {
+        self.missed |= !reached;
+        let word = if reached { "reached" } else { "MISSED" };
+        self.rows.push([name.to_owned(), format!("{found:.4}"), target, word.to_owned()]);
+    }
+
+    fn time(&mut self, name: &str, took: Duration) {
+        self.note(name, format!("{:.2} s", took.as_secs_f64()));
+    }
+
+    fn note(&mut self, name: &str, found: String) {
+        self.rows.push([name.to_owned(), found, String::new(), String::new()]);
+    }
+
+    fn metrics(&mut self, name: &str, metrics: &Map) {
+        for (metric, value) in metrics {
+            let Value::Map(interval) = value else { continue };
+            let part = |key: &str| if let Some(Value::Number(part)) = interval.get(key) { *part } else { f64::NAN };
+            let figure = format!("{:.4} ({:.4} to {:.4})", part("value"), part("low"), part("high"));
+            self.note(&format!("{name}: {metric}"), figure);
+        }
+    }
+
+    fn print(&self) -> ExitCode {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(64);
+        let (name, found, target) = (width(0), width(1), width(2));
+        for row in &self.rows {
+            println!("{:name$}  {:>found$}  {:target$}  {}", row[0], row[1], row[2], row[3]);
+        }
+        if self.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}

@@ -1,0 +1,225 @@
+//! The configuration: a TOML file, environment variables over it, and command-line flags over both.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::environment;
+
+/// Everything an operator may set. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address that gRPC and gRPC-Web listen on.
+    pub listen: SocketAddr,
+    /// Directory that holds everything the server keeps.
+    pub data_dir: PathBuf,
+    /// The embedded store.
+    pub storage: Storage,
+    /// What callers may ask for at once.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+/// The embedded store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Size in bytes from which a segment of the journal is full.
+    pub segment_bytes: u64,
+    /// Cache of the index in bytes; its real memory is several times that.
+    pub index_cache_bytes: u64,
+}
+
+/// What callers may ask for at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests that are at work at the same time; further ones are refused at once with `OVERLOADED`.
+    pub requests_in_flight: usize,
+    /// Milliseconds after which a unary request without a deadline of its own is given up.
+    pub request_timeout_ms: u64,
+    /// Milliseconds for which a stopping server lets open requests finish.
+    pub drain_timeout_ms: u64,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, as `tracing` filters spell it: `info`, or `warn,rapport=debug`.
+    pub filter: String,
+    /// `text` for people, `json` for programs.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            data_dir: PathBuf::from("data"),
+            storage: Storage::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, index_cache_bytes: 64 << 20 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests_in_flight: 1_024, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// What each key means, in the order of the file that `rapport config default` prints.
+const DESCRIPTIONS: [(&str, &str); 9] = [
+    ("listen", "Address that gRPC and gRPC-Web listen on."),
+    ("data_dir", "Directory that holds everything the server keeps."),
+    ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
+    ("storage.index_cache_bytes", "Cache of the index in bytes; its real memory is several times that."),
+    ("limits.requests_in_flight", "Requests at work at the same time; further ones are refused at once."),
+    ("limits.request_timeout_ms", "Milliseconds after which a unary request without a deadline is given up."),
+    ("limits.drain_timeout_ms", "Milliseconds for which a stopping server lets open requests finish."),
+    ("log.filter", "What is logged: a level, or a filter such as \"warn,rapport=debug\"."),
+    ("log.format", "\"text\" for people, \"json\" for programs."),
+];
+
+impl Config {
+    /// Reads the file, where one is given, and the environment over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a key or a value is not one of ours.
+    pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Self> {
+        let mut table = match file {
+            None => toml::Table::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                text.parse().with_context(|| format!("reading {}", path.display()))?
+            }
+        };
+        environment::overlay(&mut table, &Self::default_table()?, variables)?;
+        let config: Self = table.try_into().context("the configuration is not valid")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            (1 << 20..=1 << 30).contains(&self.storage.segment_bytes),
+            "storage.segment_bytes must be from 1048576 to 1073741824"
+        );
+        anyhow::ensure!(self.limits.requests_in_flight > 0, "limits.requests_in_flight must be at least 1");
+        anyhow::ensure!(self.limits.request_timeout_ms > 0, "limits.request_timeout_ms must be at least 1");
+        anyhow::ensure!(
+            self.listen.ip().is_loopback(),
+            "listen must be a loopback address such as 127.0.0.1:50051: without TLS and keys, anyone who reaches another \
+             address could read and change customers"
+        );
+        Ok(())
+    }
+
+    /// For how long a stopping server lets open requests finish.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.limits.drain_timeout_ms)
+    }
+
+    /// The default configuration as a file, each key with its meaning and its environment variable.
+    ///
+    /// # Errors
+    /// Never for the defaults that ship; the test of this module holds them to it.
+    pub fn default_file() -> anyhow::Result<String> {
+        let defaults = Self::default_table()?;
+        let mut file = String::from("# Rapport's configuration. Every key is optional; these are the defaults.\n");
+        let mut section = "";
+        for (key, description) in DESCRIPTIONS {
+            let (in_section, name) = key.rsplit_once('.').unwrap_or(("", key));
+            if in_section != section {
+                section = in_section;
+                write!(file, "\n[{section}]\n")?;
+            }
+            let value = environment::lookup(&defaults, key).with_context(|| format!("{key} has no default"))?;
+            write!(file, "# {description} ({})\n{name} = {value}\n", environment::variable(key))?;
+        }
+        Ok(file)
+    }
+
+    fn default_table() -> anyhow::Result<toml::Table> {
+        Ok(toml::Table::try_from(Self::default())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("written");
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some(file.path()), variables)
+    }
+
+    #[test]
+    fn the_printed_file_is_the_default_configuration_with_every_key() {
+        let file = Config::default_file().expect("prints");
+        assert_eq!(load(&file, &[]).expect("reads"), Config::default());
+        let keys = environment::keys(&Config::default_table().expect("a table"));
+        let described: Vec<&str> = DESCRIPTIONS.iter().map(|(key, _)| *key).collect();
+        for key in keys {
+            assert!(described.contains(&key.as_str()), "{key} is not described");
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let variables = [("RAPPORT_STORAGE_SEGMENT_BYTES", "2097152"), ("RAPPORT_LOG_FORMAT", "json")];
+        let config = load("[storage]\nsegment_bytes = 1048576\n", &variables).expect("reads");
+        assert_eq!((config.storage.segment_bytes, config.log.format), (2_097_152, LogFormat::Json));
+    }
+
+    #[test]
+    fn what_we_do_not_know_is_refused() {
+        for (text, variables) in [
+            ("listn = \"127.0.0.1:1\"", &[][..]),
+            ("[storage]\nsegment = 1", &[][..]),
+            ("", &[("RAPPORT_LISTN", "127.0.0.1:1")][..]),
+            ("", &[("RAPPORT_STORAGE_SEGMENT_BYTES", "much")][..]),
+            ("[storage]\nsegment_bytes = 5", &[][..]),
+        ] {
+            assert!(load(text, variables).is_err(), "{text} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_is_refused_with_the_reason() {
+        let refused = load("listen = \"0.0.0.0:50051\"", &[]).expect_err("refused");
+        assert!(refused.to_string().contains("loopback"), "{refused}");
+    }
+}

@@ -1,0 +1,145 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use super::config::Config;
+use crate::app::App;
+use crate::app::context::{Context, SystemContext};
+use crate::rpc::{self, RpcOptions};
+use crate::store;
+use crate::store::embedded::{EmbeddedStore, Options};
+
+/// A start that must not go on: somebody has to do something first. The process exits with 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// A server at work.
+pub struct Server {
+    app: App,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A server without a port, for commands that work on the data directory of a stopped one.
+pub struct InProcess {
+    app: App,
+    /// Where its clients connect.
+    pub channel: Channel,
+}
+
+impl Server {
+    /// Opens the data directory and serves on the configured address.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the data directory is in use, damaged or of another release; anything else that keeps a
+    /// server from starting.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let app = open(config).await?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _asked_or_dropped = stopped.await;
+        };
+        let serving = tokio::spawn(rpc::serve(app.clone(), rpc_options(config), listener, stopped));
+        Ok(Self { app, address, stop, serving })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets open requests finish for a while, then closes the store.
+    ///
+    /// # Errors
+    /// When the store cannot finish what it began; nothing acknowledged is lost by that.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let _already_stopping = self.stop.send(());
+        let served = self.serving.await.context("the server has panicked")?;
+        self.app.shut_down().await?;
+        served
+    }
+}
+
+impl InProcess {
+    /// Closes the store.
+    ///
+    /// # Errors
+    /// When the store cannot finish what it began; nothing acknowledged is lost by that.
+    pub async fn shut_down(self) -> anyhow::Result<()> {
+        drop(self.channel);
+        Ok(self.app.shut_down().await?)
+    }
+}
+
+/// Opens the data directory and serves to this process only.
+///
+/// # Errors
+/// As for [`Server::start`].
+pub async fn start_in_process(config: &Config) -> anyhow::Result<InProcess> {
+    let app = open(config).await?;
+    let channel = rpc::in_process(app.clone(), rpc_options(config))?;
+    Ok(InProcess { app, channel })
+}
+
+/// Serves until the process is asked to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+/// As for [`Server::start`] and [`Server::stop`].
+pub async fn serve_until_signal(config: &Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tracing::info!(config = %toml::to_string(config)?.replace('\n', "; "), "starting");
+    let server = Server::start(config).await?;
+    tracing::info!(address = %server.address(), "serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open(config: &Config) -> anyhow::Result<App> {
+    let context: Arc<dyn Context> = Arc::new(SystemContext);
+    let mut options = Options::new(&config.data_dir, context.new_id().into_bytes());
+    options.segment_bytes = config.storage.segment_bytes;
+    options.index_cache_bytes = config.storage.index_cache_bytes;
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await?;
+    let store = opened.map_err(|error| refusal(error, config))?;
+    Ok(App::start(Arc::new(store), context).await?)
+}
+
+/// Errors that only an operator can mend become a refusal that names the next step.
+fn refusal(error: store::Error, config: &Config) -> anyhow::Error {
+    let directory = config.data_dir.display();
+    match error {
+        store::Error::InUse { .. } => Refusal(error.to_string()).into(),
+        store::Error::Damaged { .. } => {
+            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup")).into()
+        }
+        store::Error::Format { .. } => Refusal(format!("{error}; start the release that wrote {directory}")).into(),
+        error => error.into(),
+    }
+}
+
+fn rpc_options(config: &Config) -> RpcOptions {
+    RpcOptions {
+        requests_in_flight: config.limits.requests_in_flight,
+        request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
+        drain_timeout: config.drain_timeout(),
+    }
+}
