@@ -50,7 +50,7 @@ pub async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     check(&sources, &mapping).map_err(|error| Refusal::of(&error))?;
     let shift = args.end_at.map(|end| shift(&sources, &mapping, end)).transpose()?;
     if let (Some(shift), Output::Text) = (&shift, args.output) {
-        eprintln!("{}", shift.sentence());
+        println!("{}; --end-at {} sends the same events again", shift.sentence(), shift.latest_time);
     }
     let shift_micros = shift.as_ref().map_or(0, |shift| shift.micros);
     let session = Session::open(&Target::from(&args.target), &args.target.workspace).await?;
@@ -106,7 +106,7 @@ impl Shift {
     pub fn sentence(&self) -> String {
         let days = self.shift_seconds / 86_400.0;
         format!(
-            "all times are moved by {days:+.1} days: the latest, {}, becomes {} (--end-at with that time sends the same events again)",
+            "all times are moved by {days:+.1} days by one offset: the latest, {}, becomes {}",
             self.latest_time_in_files, self.latest_time
         )
     }
