@@ -1,0 +1,79 @@
+//! The one function that turns a commit into changes of the index: for a live commit and for a replayed one.
+
+use std::collections::BTreeMap;
+
+use super::effects::Effects;
+use super::entry::{Entry, Head};
+use super::index::{Bytes, Change, Source, keys};
+use super::journal::EventRef;
+use super::timeline;
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::store::Result;
+
+/// A commit's place in the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    pub(super) revision: Revision,
+    /// Where each fact lies.
+    pub(super) places: Vec<EventRef>,
+}
+
+/// What the commit changes in the index that `source` shows. Nothing is changed yet.
+pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -> Result<Change> {
+    let mut change = Change { applied: placed.revision, time: Some(effects.time), ..Change::default() };
+    let mut drafts = Drafts { source, workspace: &effects.workspace, drafts: BTreeMap::new() };
+    for event in &effects.events {
+        let at = placed.places[event.fact];
+        let head = &mut drafts.draft(event.profile)?.head;
+        change.entries.extend(timeline::push(&effects.workspace, event.profile, head, at)?);
+        change.seen.insert(event.hash, at);
+    }
+    for (part, survivor) in &effects.merged {
+        drafts.draft(*survivor)?.head.parts.push(*part);
+        drafts.draft(*part)?.head.survivor = Some(*survivor);
+    }
+    for (id, profile) in effects.profiles {
+        drafts.draft(id)?.profile = profile.into();
+    }
+    for (id, mut draft) in drafts.drafts {
+        draft.head.revision = placed.revision;
+        let profile = if draft.head.survivor.is_none() { &draft.profile[..] } else { &[] };
+        change.entries.insert(keys::profile(&effects.workspace, id), Entry::encode(&draft.head, profile)?);
+    }
+    let workspace = keys::workspace(&effects.workspace);
+    if source.get(&workspace)?.is_none() {
+        change.entries.insert(workspace, Vec::new());
+    }
+    let owners = effects.owners.into_iter().map(|(key, id)| (key, id.as_bytes().to_vec()));
+    change.entries.extend(owners);
+    let revision = placed.revision.0.to_le_bytes();
+    let documents = effects.documents.into_iter().map(|(key, document)| (key, [&revision, &document[..]].concat()));
+    change.entries.extend(documents);
+    Ok(change)
+}
+
+/// Entries of profiles on their way through a commit.
+struct Drafts<'a, S> {
+    source: &'a S,
+    workspace: &'a WorkspaceId,
+    drafts: BTreeMap<ProfileId, Draft>,
+}
+
+#[derive(Default)]
+struct Draft {
+    head: Head,
+    profile: Bytes,
+}
+
+impl<S: Source> Drafts<'_, S> {
+    fn draft(&mut self, id: ProfileId) -> Result<&mut Draft> {
+        Ok(match self.drafts.entry(id) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                let known = Entry::find(self.source, self.workspace, id)?;
+                let draft = known.map(|entry| Draft { profile: entry.encoded_profile().clone(), head: entry.head });
+                vacant.insert(draft.unwrap_or_default())
+            }
+        })
+    }
+}

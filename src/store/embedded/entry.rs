@@ -1,0 +1,90 @@
+//! What the index holds of one profile.
+
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use super::index::{Bytes, Source, keys};
+use super::journal::EventRef;
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::domain::profile::Profile;
+use crate::store::{Error, Result};
+
+const WHAT: &str = "a profile's entry";
+/// Merges that an id may lead through. More can only be a circle.
+const MERGES_MAX: usize = 10_000;
+
+/// Everything but the profile itself, so that a commit can be checked and placed without decoding that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// The commit that last changed the profile.
+    pub(super) revision: Revision,
+    /// Whose part the profile became. It keeps its own events, so that a merge can be undone.
+    pub(super) survivor: Option<ProfileId>,
+    /// The profiles that became part of this one, in order.
+    pub(super) parts: Vec<ProfileId>,
+    /// Blocks of older places of events.
+    pub(super) blocks: u32,
+    /// The places of the latest events.
+    pub(super) tail: Vec<EventRef>,
+}
+
+/// A profile's entry.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) head: Head,
+    profile: Bytes,
+}
+
+impl Entry {
+    /// The entry of a profile, not following merges.
+    pub(super) fn find(source: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Self>> {
+        source.get(&keys::profile(workspace, id))?.map(|bytes| Self::decode(&bytes)).transpose()
+    }
+
+    /// The entry of the profile that an id stands for today, with that profile's id.
+    pub(super) fn resolve(
+        source: &impl Source,
+        workspace: &WorkspaceId,
+        mut id: ProfileId,
+    ) -> Result<Option<(ProfileId, Self)>> {
+        for _ in 0..MERGES_MAX {
+            let Some(entry) = Self::find(source, workspace, id)? else { return Ok(None) };
+            match entry.head.survivor {
+                None => return Ok(Some((id, entry))),
+                Some(survivor) => id = survivor,
+            }
+        }
+        Err(Error::Index("a merged profile leads back to itself".to_owned()))
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
+        let (head, profile) = codec::decode_first(WHAT, bytes)?;
+        Ok(Self { head, profile: bytes.subslice(bytes.len() - profile.len(), profile.len()) })
+    }
+
+    /// The bytes of an entry; a merged profile has no profile of its own any more.
+    pub(super) fn encode(head: &Head, profile: &[u8]) -> Result<Vec<u8>> {
+        let mut bytes = codec::encode(head)?;
+        bytes.extend_from_slice(profile);
+        Ok(bytes)
+    }
+
+    /// The profile as [`encode_profile`] made it.
+    pub(super) fn encoded_profile(&self) -> &Bytes {
+        &self.profile
+    }
+
+    /// The profile; `None` for one that is part of another.
+    pub(super) fn profile(&self) -> Result<Option<Profile>> {
+        if self.head.survivor.is_some() || self.profile.is_empty() {
+            return Ok(None);
+        }
+        let profile: Profile = codec::decode("a profile", &self.profile)?;
+        Ok(Some(Profile { revision: self.head.revision, ..profile }))
+    }
+}
+
+/// Encodes a profile before its revision is known; the entry's head has it.
+pub(super) fn encode_profile(profile: Profile) -> Result<Vec<u8>> {
+    codec::encode(&Profile { revision: Revision::default(), ..profile })
+}

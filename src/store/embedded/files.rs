@@ -1,0 +1,90 @@
+//! Files that are whole or absent, whatever happens to the machine.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::store::{Error, Result};
+
+/// What a file that is not finished yet ends with; such files are nobody's and may be removed.
+pub(super) const UNFINISHED: &str = "tmp";
+
+/// Names an action in the error of a file operation.
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let action = format!("{action} {}", path.display());
+    move |source| Error::Io { action, source }
+}
+
+/// An error about the content of a file.
+pub(super) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Error {
+    Error::Damaged { file: path.display().to_string(), offset, what: what.into() }
+}
+
+/// Makes a directory with its parents, and makes its name durable.
+pub(super) fn make_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(failed("making", path))?;
+    sync_parent(path)
+}
+
+/// Writes a file so that after a power cut it has either this content or the one before.
+pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let unfinished = unfinished(path);
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(failed("writing", path))?;
+    sync_parent(path)
+}
+
+/// Removes a file durably; removing what is not there is no error.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("removing", path)(error)),
+    }
+}
+
+/// Reads a file, or `None` where there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("reading", path)(error)),
+    }
+}
+
+/// Takes the directory for this process until the file is closed.
+pub(super) fn lock_directory(directory: &Path) -> Result<File> {
+    let path = directory.join("LOCK");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(failed("opening", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { directory: directory.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(failed("locking", &path)(error)),
+    }
+}
+
+/// Makes names in the directory that holds `path` durable.
+pub(super) fn sync_parent(path: &Path) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let sync = || File::open(directory)?.sync_all();
+    sync().map_err(failed("syncing", directory))
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(UNFINISHED);
+    PathBuf::from(name)
+}

@@ -1,0 +1,21 @@
+//! The index: everything that can be rebuilt from the journal. The only place that names sled.
+//!
+//! Three layers, newest first: what commits wrote lately (`active`), what is being written to sled (`frozen`), and
+//! sled. A layer goes to sled as one atomic batch together with the revision that it brings the index to, so that
+//! sled always holds the state after some commit, whenever the process dies.
+
+mod disk;
+mod flusher;
+pub(super) mod keys;
+mod layers;
+mod mark;
+mod meta;
+mod place;
+mod signal;
+
+pub(super) use disk::{Batch, Bytes, Disk};
+pub(super) use flusher::Flusher;
+pub(super) use layers::{Change, Index, Source};
+pub(super) use mark::Mark;
+pub(super) use meta::Meta;
+pub(super) use place::{Opened, discard, find};

@@ -1,0 +1,95 @@
+//! The index's directory, and the guarded opening of sled in it.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::disk::{Batch, Disk, failed as sled_failed};
+use super::keys;
+use super::meta::Meta;
+use crate::store::embedded::files::failed;
+use crate::store::embedded::manifest::StoreId;
+use crate::store::embedded::seen::{self, Runs};
+use crate::store::{Error, Result};
+
+/// How long sled may take to open before its files are taken for damaged.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// An index as it was found or made.
+pub(in crate::store::embedded) struct Opened {
+    pub(in crate::store::embedded) disk: Disk,
+    pub(in crate::store::embedded) meta: Meta,
+    pub(in crate::store::embedded) runs: Runs,
+}
+
+/// Opens the index in `directory`; `None` where there is none that this release can use for this store.
+///
+/// Each index lives in a numbered directory of its own: an opening that hangs cannot be ended, and must not share
+/// files with its successor.
+pub(in crate::store::embedded) fn find(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Option<Opened>> {
+    let Some(newest) = generations(directory)?.pop() else { return Ok(None) };
+    match open_guarded(path(directory, newest), cache_bytes, None) {
+        Ok(opened) if opened.meta.is_of(store) => return Ok(Some(opened)),
+        Ok(_) => tracing::info!("the index was made by another release or for another store; it is rebuilt"),
+        Err(error) => tracing::warn!(%error, "the index cannot be used; it is rebuilt from the journal"),
+    }
+    Ok(None)
+}
+
+/// Leaves whatever index there is, and begins an empty one.
+pub(in crate::store::embedded) fn discard(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Opened> {
+    let older = generations(directory)?;
+    let next = older.last().map_or(1, |newest| newest + 1);
+    let opened = open_guarded(path(directory, next), cache_bytes, Some(Meta::empty(store)))?;
+    for generation in older {
+        let path = path(directory, generation);
+        fs::remove_dir_all(&path).map_err(failed("removing", &path))?;
+    }
+    Ok(opened)
+}
+
+/// Opens sled in a thread of its own, because on damaged files it may panic or hang.
+fn open_guarded(path: PathBuf, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
+    let (answer, opened) = mpsc::channel();
+    let open = move || {
+        let opened = catch_unwind(AssertUnwindSafe(|| open_sled(&path, cache_bytes, new)));
+        let opened = opened.unwrap_or_else(|_| Err(Error::Index("sled panicked while it opened".to_owned())));
+        // Nobody listens any more after the deadline.
+        let _ = answer.send(opened);
+    };
+    let thread = thread::Builder::new().name("index-open".to_owned()).spawn(open);
+    thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
+    let late = |_| Err(Error::Index(format!("sled did not open within {} s", DEADLINE.as_secs())));
+    opened.recv_timeout(DEADLINE).unwrap_or_else(late)
+}
+
+fn open_sled(path: &Path, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
+    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).use_compression(false);
+    let disk = Disk::new(config.flush_every_ms(Some(1_000)).open().map_err(sled_failed)?);
+    if let Some(meta) = new {
+        let mut batch = Batch::default();
+        batch.insert(&keys::META, meta.encode()?);
+        disk.apply(batch)?;
+    }
+    let meta = disk.raw(&keys::META)?.as_deref().and_then(Meta::decode);
+    let meta = meta.ok_or_else(|| Error::Index("the index does not say what it holds".to_owned()))?;
+    let runs = seen::load(&disk)?;
+    Ok(Opened { disk, meta, runs })
+}
+
+fn path(directory: &Path, generation: u64) -> PathBuf {
+    directory.join(generation.to_string())
+}
+
+fn generations(directory: &Path) -> Result<Vec<u64>> {
+    let mut generations = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed("listing", directory))? {
+        let name = entry.map_err(failed("listing", directory))?.file_name();
+        generations.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    generations.sort_unstable();
+    Ok(generations)
+}

@@ -1,0 +1,180 @@
+//! Opening the journal: what is whole, what was torn, what is damaged.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frames::{Frame, Frames};
+use super::segment;
+use super::segments::Segments;
+use super::writer::Writer;
+use crate::domain::id::Revision;
+use crate::store::Result;
+use crate::store::embedded::files::{self, damaged, failed};
+use crate::store::embedded::manifest::StoreId;
+
+/// A journal whose end is known, and that was not changed yet.
+#[derive(Debug)]
+pub(in crate::store::embedded) struct Journal {
+    directory: PathBuf,
+    store: StoreId,
+    segments: Vec<Revision>,
+    /// The last whole commit.
+    pub(in crate::store::embedded) last: Revision,
+    /// Where the last segment's last whole frame ends.
+    end: u64,
+    /// What stands behind that end.
+    pub(in crate::store::embedded) torn: Option<Torn>,
+}
+
+/// A write that did not reach the disk as a whole, as it seems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store::embedded) struct Torn {
+    pub(in crate::store::embedded) path: PathBuf,
+    pub(in crate::store::embedded) offset: u64,
+    pub(in crate::store::embedded) what: &'static str,
+}
+
+/// Finds the end of the journal in `directory`, which is made where it is missing. A torn tail is only reported:
+/// whether it was acknowledged can be known from the index.
+pub(in crate::store::embedded) fn open(directory: &Path, store: StoreId) -> Result<Journal> {
+    files::make_directory(directory)?;
+    let mut segments = segment::list(directory)?;
+    if segments.is_empty() {
+        let first = Revision(1);
+        segment::create(directory, &segment::Header { store, first, ..segment::Header::FIRST })?;
+        segments.push(first);
+    }
+    check_chain(directory, store, &segments)?;
+    let newest = segments.last().copied().unwrap_or_default();
+    let (last, end, torn) = find_end(&mut Frames::open(directory, newest)?)?;
+    Ok(Journal { directory: directory.to_owned(), store, segments, last, end, torn })
+}
+
+impl Journal {
+    /// Where the last whole frame ends.
+    pub(in crate::store::embedded) fn end(&self) -> (PathBuf, u64) {
+        (segment::path(&self.directory, self.segments.last().copied().unwrap_or_default()), self.end)
+    }
+
+    /// Cuts off what was torn.
+    pub(in crate::store::embedded) fn cut(&mut self) -> Result<()> {
+        let Some(torn) = self.torn.take() else { return Ok(()) };
+        tracing::warn!(file = %torn.path.display(), offset = torn.offset, torn.what, "cutting off an unfinished write");
+        let cut = || {
+            let file = File::options().write(true).open(&torn.path)?;
+            file.set_len(torn.offset)?;
+            file.sync_all()
+        };
+        cut().map_err(failed("cutting", &torn.path))
+    }
+
+    /// Gives every commit after `applied` to `apply`, in order.
+    pub(in crate::store::embedded) fn replay(
+        &self,
+        applied: Revision,
+        mut apply: impl FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        let start = self.segments.partition_point(|first| first.0 <= applied.0 + 1).saturating_sub(1);
+        for (position, first) in self.segments.iter().enumerate().skip(start) {
+            let mut frames = Frames::open(&self.directory, *first)?;
+            let mut expected = *first;
+            while let Some(frame) = frames.next()? {
+                let offset = frames.offset;
+                let raw = frame.map_err(|what| damaged(&frames.path, offset, what))?;
+                check_sequence(&frames.path, raw.offset, expected, raw.header.revision)?;
+                expected.0 += 1;
+                if raw.header.revision > applied {
+                    apply(frames.decode(&raw)?)?;
+                }
+            }
+            let next = self.segments.get(position + 1).copied().unwrap_or(Revision(self.last.0 + 1));
+            if expected != next {
+                return Err(damaged(&frames.path, frames.bytes, "commits are missing at the end of the segment"));
+            }
+        }
+        Ok(())
+    }
+
+    /// For reading single records.
+    pub(in crate::store::embedded) fn segments(&self) -> Arc<Segments> {
+        Arc::new(Segments::new(&self.directory))
+    }
+
+    /// For writing behind the end.
+    pub(in crate::store::embedded) fn writer(self, segment_bytes: u64) -> Result<Writer> {
+        let segment = self.segments.last().copied().unwrap_or_default();
+        let file = segment::open_for_append(&self.directory, segment)?;
+        let place = super::writer::Place { segment, offset: self.end, next: Revision(self.last.0 + 1) };
+        Ok(Writer::new(
+            super::writer::Home { directory: self.directory, store: self.store, segment_bytes },
+            place,
+            file,
+        ))
+    }
+}
+
+/// Each segment must be of this store and follow the one that it names, at the length that it names.
+fn check_chain(directory: &Path, store: StoreId, segments: &[Revision]) -> Result<()> {
+    let (mut previous_first, mut previous_bytes) = (Revision(0), 0);
+    for first in segments {
+        let frames = Frames::open(directory, *first)?;
+        if frames.header.store != store {
+            return Err(damaged(&frames.path, 0, "the segment belongs to another store"));
+        }
+        if frames.header.previous_first != previous_first {
+            return Err(damaged(&frames.path, 0, "the segment before this one is missing"));
+        }
+        if frames.header.previous_bytes != previous_bytes {
+            let path = segment::path(directory, previous_first);
+            return Err(damaged(&path, previous_bytes, "the segment has another length than when it was full"));
+        }
+        (previous_first, previous_bytes) = (*first, frames.bytes);
+    }
+    Ok(())
+}
+
+/// Reads the newest segment to its last whole frame.
+fn find_end(frames: &mut Frames) -> Result<(Revision, u64, Option<Torn>)> {
+    let mut last = Revision(frames.header.first.0.saturating_sub(1));
+    while let Some(frame) = frames.next()? {
+        match frame {
+            Ok(raw) => {
+                check_sequence(&frames.path, raw.offset, Revision(last.0 + 1), raw.header.revision)?;
+                last = raw.header.revision;
+            }
+            Err(what) => {
+                let torn = judge(frames, last, what)?;
+                return Ok((last, frames.offset, Some(torn)));
+            }
+        }
+    }
+    Ok((last, frames.offset, None))
+}
+
+/// Tells a torn write from damage: a whole frame of a later group proves that these bytes were durable once.
+fn judge(frames: &Frames, last: Revision, what: &'static str) -> Result<Torn> {
+    let offset = frames.offset;
+    let mut from = offset;
+    while let Some(raw) = frames.find_after(from)? {
+        // Anything else is a leftover or a caller's bytes that happen to look like a frame.
+        let follows = raw.header.revision > last && u64::from(raw.header.group) <= raw.offset;
+        if follows && u64::from(raw.header.group) > offset {
+            return Err(damaged(&frames.path, offset, format!("{what}, and whole frames follow")));
+        }
+        from = raw.offset;
+    }
+    Ok(Torn { path: frames.path.clone(), offset, what })
+}
+
+fn check_sequence(path: &Path, offset: u64, expected: Revision, found: Revision) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(damaged(path, offset, format!("commit {found} stands where commit {expected} belongs")))
+}
+
+impl segment::Header {
+    /// The header of a store's first segment, but for the store.
+    const FIRST: Self = Self { store: [0; 16], first: Revision(1), previous_first: Revision(0), previous_bytes: 0 };
+}

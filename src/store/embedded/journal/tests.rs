@@ -1,0 +1,200 @@
+//! What becomes of a journal whose bytes were torn or damaged.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::segment;
+use super::writer::{Home, Place, Sink, Writer};
+use super::{Journal, PayloadBuilder, open};
+use crate::domain::fact::{Document, Fact};
+use crate::domain::id::{Revision, WorkspaceId};
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::store::{Error, Result};
+
+const STORE: [u8; 16] = [3; 16];
+
+fn payload() -> Vec<u8> {
+    let fact = Fact::Document(Document::Settings(Settings::default()));
+    let builder = PayloadBuilder::new(&WorkspaceId::default_workspace(), Timestamp::from_micros(1));
+    builder.add(&fact).expect("encodable").finish().0
+}
+
+/// Writes groups of so many commits each, in segments that are full at a size.
+fn write(directory: &Path, groups: &[usize], segment_bytes: u64) {
+    let mut writer = open(directory, STORE).and_then(|journal| journal.writer(segment_bytes)).expect("writable");
+    for commits in groups {
+        let mut group = writer.begin().expect("writable");
+        (0..*commits).for_each(|_| group.push(&payload()).expect("small"));
+        writer.append(&group).expect("writable");
+    }
+}
+
+fn only_segment(directory: &Path) -> PathBuf {
+    segment::path(directory, Revision(1))
+}
+
+fn revisions(journal: &Journal) -> Result<Vec<u64>> {
+    let mut revisions = Vec::new();
+    journal.replay(Revision(0), |frame| {
+        revisions.push(frame.revision.0);
+        Ok(())
+    })?;
+    Ok(revisions)
+}
+
+fn frame_bytes() -> usize {
+    super::frame::HEADER_BYTES + payload().len()
+}
+
+#[test]
+fn a_write_torn_at_any_byte_is_cut_off_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[2, 1], u64::MAX);
+    let path = only_segment(directory.path());
+    let whole = fs::read(&path).expect("readable");
+    let last = whole.len() - frame_bytes();
+    for end in last + 1..whole.len() {
+        fs::write(&path, &whole[..end]).expect("writable");
+        let mut journal = open(directory.path(), STORE).expect("a torn tail is no damage");
+        assert_eq!((journal.last, journal.torn.as_ref().map(|torn| torn.offset)), (Revision(2), Some(last as u64)));
+        journal.cut().expect("writable");
+        assert_eq!(fs::read(&path).expect("readable"), &whole[..last], "torn at {end}");
+    }
+    write(directory.path(), &[1], u64::MAX);
+    assert_eq!(fs::read(&path).expect("readable"), whole, "the next commit takes the place of the torn one");
+}
+
+#[test]
+fn a_tail_of_zeroes_is_cut_off() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[1], u64::MAX);
+    let path = only_segment(directory.path());
+    let whole = fs::read(&path).expect("readable");
+    fs::write(&path, [&whole[..], &[0; 5_000]].concat()).expect("writable");
+    let mut journal = open(directory.path(), STORE).expect("a torn tail is no damage");
+    journal.cut().expect("writable");
+    assert_eq!(fs::read(&path).expect("readable"), whole);
+}
+
+#[test]
+fn a_flipped_bit_before_acknowledged_commits_is_damage_with_its_place() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[1, 1, 1], u64::MAX);
+    let path = only_segment(directory.path());
+    let whole = fs::read(&path).expect("readable");
+    let second = segment::HEADER_BYTES + frame_bytes();
+    for position in second..second + frame_bytes() {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 4;
+        fs::write(&path, &flipped).expect("writable");
+        match open(directory.path(), STORE) {
+            Err(Error::Damaged { file, offset, .. }) => {
+                assert_eq!((file, offset), (path.display().to_string(), second as u64), "byte {position}");
+            }
+            other => panic!("byte {position}: {other:?}"),
+        }
+        assert_eq!(fs::read(&path).expect("readable"), flipped, "a damaged journal is left as it is");
+    }
+}
+
+#[test]
+fn a_hole_in_a_group_that_was_never_acknowledged_is_a_torn_write() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[1, 3], u64::MAX);
+    let path = only_segment(directory.path());
+    let mut file = fs::read(&path).expect("readable");
+    // Pages of one write reach the disk in any order: the first commit of the group is missing, the others are whole.
+    let second = segment::HEADER_BYTES + frame_bytes();
+    file[second..second + frame_bytes()].fill(0);
+    fs::write(&path, &file).expect("writable");
+    let mut journal = open(directory.path(), STORE).expect("nothing acknowledged is missing");
+    journal.cut().expect("writable");
+    assert_eq!(revisions(&open(directory.path(), STORE).expect("whole")).expect("whole"), [1]);
+}
+
+#[test]
+fn segments_follow_each_other_and_replay_starts_in_the_right_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[2, 2, 1, 1], 200);
+    let journal = open(directory.path(), STORE).expect("whole");
+    assert_eq!(revisions(&journal).expect("whole"), [1, 2, 3, 4, 5, 6]);
+    for applied in 0..6 {
+        let mut first = None;
+        let replayed = journal.replay(Revision(applied), |frame| {
+            first = first.or(Some(frame.revision.0));
+            Ok(())
+        });
+        replayed.expect("whole");
+        assert_eq!(first, Some(applied + 1));
+    }
+}
+
+#[test]
+fn a_missing_a_cut_and_a_foreign_segment_are_noticed_without_reading_everything() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[1; 9], 200);
+    let segments = segment::list(directory.path()).expect("listable");
+    assert!(segments.len() > 2, "{segments:?}");
+    let path = segment::path(directory.path(), segments[1]);
+    let whole = fs::read(&path).expect("readable");
+    let is_damaged = |what: &str| {
+        let opened = open(directory.path(), STORE);
+        assert!(matches!(opened, Err(Error::Damaged { .. })), "{what}: {opened:?}");
+    };
+    fs::remove_file(&path).expect("removable");
+    is_damaged("missing");
+    fs::write(&path, &whole[..whole.len() - 1]).expect("writable");
+    is_damaged("cut");
+    fs::write(&path, &whole).expect("writable");
+    assert!(matches!(open(directory.path(), [4; 16]), Err(Error::Damaged { .. })), "of another store");
+    open(directory.path(), STORE).expect("whole again");
+}
+
+#[test]
+fn damage_in_an_older_segment_stops_a_replay_over_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[2, 2, 2], 200);
+    let path = only_segment(directory.path());
+    let mut file = fs::read(&path).expect("readable");
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    fs::write(&path, &file).expect("writable");
+    let journal = open(directory.path(), STORE).expect("not read yet");
+    assert!(matches!(revisions(&journal), Err(Error::Damaged { .. })));
+}
+
+/// A disk that fails at some point.
+struct Failing {
+    at_sync: bool,
+}
+
+impl Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.at_sync { Ok(bytes.len()) } else { Err(io::Error::other("no space")) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Failing {
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::Error::other("lost the disk"))
+    }
+}
+
+#[test]
+fn a_failed_write_and_a_failed_sync_are_told() {
+    for at_sync in [false, true] {
+        let home = Home { directory: PathBuf::from("nowhere"), store: STORE, segment_bytes: u64::MAX };
+        let place = Place { segment: Revision(1), offset: segment::HEADER_BYTES as u64, next: Revision(1) };
+        let mut writer = Writer::new(home, place, Failing { at_sync });
+        let mut group = writer.begin().expect("no new segment");
+        group.push(&payload()).expect("small");
+        let failed = writer.append(&group);
+        assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
+    }
+}

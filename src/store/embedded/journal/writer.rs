@@ -1,0 +1,123 @@
+//! Writing behind the journal's end. One thread owns the writer.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::frame;
+use super::segment;
+use super::segments::EventRef;
+use crate::domain::id::Revision;
+use crate::store::Result;
+use crate::store::embedded::codec::Record;
+use crate::store::embedded::files::failed;
+use crate::store::embedded::manifest::StoreId;
+
+/// Largest size from which a segment is full, so that places in it are an u32.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Where frames go. A trait, so that a test can let writing and syncing fail.
+pub(super) trait Sink: Write + Send {
+    /// Makes everything written durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Sink for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Where the journal lives.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) directory: PathBuf,
+    pub(super) store: StoreId,
+    pub(super) segment_bytes: u64,
+}
+
+/// Where the next frame goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) segment: Revision,
+    pub(super) offset: u64,
+    pub(super) next: Revision,
+}
+
+/// The end of the journal.
+pub(in crate::store::embedded) struct Writer {
+    home: Home,
+    place: Place,
+    sink: Box<dyn Sink>,
+}
+
+/// Frames that become durable together.
+#[derive(Debug)]
+pub(in crate::store::embedded) struct Group {
+    start: Place,
+    next: Revision,
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(home: Home, place: Place, sink: impl Sink + 'static) -> Self {
+        Self { home, place, sink: Box::new(sink) }
+    }
+
+    /// Begins a group, in a new segment where the present one is full.
+    pub(in crate::store::embedded) fn begin(&mut self) -> Result<Group> {
+        if self.place.offset >= self.home.segment_bytes.min(SEGMENT_BYTES_MAX) && self.place.next > self.place.segment {
+            self.roll()?;
+        }
+        Ok(Group { start: self.place, next: self.place.next, bytes: Vec::new() })
+    }
+
+    /// Makes a group durable. After an error nobody knows what is on disk: nothing more may be written.
+    pub(in crate::store::embedded) fn append(&mut self, group: &Group) -> Result<()> {
+        let path = || segment::path(&self.home.directory, self.place.segment);
+        self.sink.write_all(&group.bytes).map_err(|error| failed("writing", &path())(error))?;
+        self.sink.sync().map_err(|error| failed("syncing", &path())(error))?;
+        self.place.offset += group.bytes.len() as u64;
+        self.place.next = group.next;
+        Ok(())
+    }
+
+    fn roll(&mut self) -> Result<()> {
+        let header = segment::Header {
+            store: self.home.store,
+            first: self.place.next,
+            previous_first: self.place.segment,
+            previous_bytes: self.place.offset,
+        };
+        self.sink = Box::new(segment::create(&self.home.directory, &header)?);
+        self.place.segment = self.place.next;
+        self.place.offset = segment::HEADER_BYTES as u64;
+        Ok(())
+    }
+}
+
+impl Group {
+    /// The revision of the next frame.
+    pub(in crate::store::embedded) fn next(&self) -> Revision {
+        self.next
+    }
+
+    /// Where the records of the next frame will lie.
+    pub(in crate::store::embedded) fn places(&self, records: &[Record]) -> Vec<EventRef> {
+        let payload = self.start.offset + (self.bytes.len() + frame::HEADER_BYTES) as u64;
+        // A segment is full at 1 GiB at the latest and a group has a bounded size, so that this is an u32.
+        records.iter().map(|record| EventRef::new(self.start.segment, payload as u32, *record)).collect()
+    }
+
+    /// Adds a frame.
+    pub(in crate::store::embedded) fn push(&mut self, payload: &[u8]) -> Result<()> {
+        frame::append(&mut self.bytes, self.next, self.start.offset as u32, payload)?;
+        self.next.0 += 1;
+        Ok(())
+    }
+
+    /// Bytes to be written.
+    pub(in crate::store::embedded) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a data directory is: its format, and which store it holds.
+
+use std::path::Path;
+
+use super::{codec, files};
+use crate::store::{Error, Result};
+
+const MAGIC: [u8; 4] = *b"RPMF";
+/// The layout of the directory and of everything in it but the index, which has its own version.
+const FORMAT: u32 = 1;
+
+/// Names one store among all.
+pub(super) type StoreId = [u8; 16];
+
+/// Reads the manifest, or writes the first one of a directory that holds no journal yet.
+pub(super) fn open(directory: &Path, new_store_id: StoreId) -> Result<StoreId> {
+    let path = directory.join("MANIFEST");
+    let Some(file) = files::read(&path)? else {
+        if directory.join("journal").exists() {
+            return Err(files::damaged(&path, 0, "the file is missing beside a journal"));
+        }
+        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &new_store_id))?;
+        return Ok(new_store_id);
+    };
+    let (found, content) = codec::open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
+    if found != FORMAT {
+        return Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT });
+    }
+    content.try_into().map_err(|_| files::damaged(&path, 0, "the store's id has another length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_keeps_the_id_that_it_was_made_with() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(open(directory.path(), [1; 16]).expect("new"), [1; 16]);
+        assert_eq!(open(directory.path(), [2; 16]).expect("known"), [1; 16]);
+    }
+
+    #[test]
+    fn a_damaged_a_foreign_and_a_newer_manifest_are_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("MANIFEST");
+        let whole = codec::seal_file(MAGIC, FORMAT, &[1; 16]);
+        for position in 0..whole.len() {
+            let mut file = whole.clone();
+            file[position] ^= 1;
+            std::fs::write(&path, &file).expect("writable");
+            assert!(open(directory.path(), [2; 16]).is_err(), "byte {position}");
+        }
+        std::fs::write(&path, codec::seal_file(MAGIC, 9, &[1; 16])).expect("writable");
+        let refused = open(directory.path(), [2; 16]);
+        assert!(matches!(refused, Err(Error::Format { found: 9, supported: FORMAT, .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn a_journal_without_its_manifest_is_not_taken_for_a_new_store() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("journal")).expect("writable");
+        assert!(matches!(open(directory.path(), [1; 16]), Err(Error::Damaged { .. })));
+    }
+}

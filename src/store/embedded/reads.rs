@@ -1,0 +1,155 @@
+//! The reading half of the port. Every method leaves the async workers once, for all that it reads.
+
+use async_trait::async_trait;
+
+use super::codec;
+use super::entry::Entry;
+use super::index::{Source, keys};
+use super::preconditions::{Memory, owner_today};
+use super::store::{EmbeddedStore, Open};
+use super::timeline;
+use crate::domain::event::{Event, EventKey};
+use crate::domain::fact::{Document, DocumentKey, DocumentKind};
+use crate::domain::fold;
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::domain::identifier::Identifier;
+use crate::domain::profile::Profile;
+use crate::store::{DocumentReader, Error, EventReader, ProfileReader, Result, StoredEvent, Versioned};
+
+/// Entries that a scan reads at a time.
+const PAGE: usize = 1_000;
+
+#[async_trait]
+impl ProfileReader for EmbeddedStore {
+    async fn profiles(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Option<Profile>>> {
+        let (workspace, ids) = (workspace.clone(), ids.to_vec());
+        self.read(move |open| ids.into_iter().map(|id| profile(open, &workspace, id)).collect()).await
+    }
+
+    async fn owners(&self, workspace: &WorkspaceId, identifiers: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
+        let owners: Vec<_> = identifiers.iter().map(|identifier| keys::owner(workspace, identifier)).collect();
+        let workspace = workspace.clone();
+        self.read(move |open| {
+            let owner = |key: &keys::Key| owner_today(open.index(), &workspace, open.index().get(key)?.as_deref());
+            owners.iter().map(owner).collect()
+        })
+        .await
+    }
+
+    async fn scan_profiles(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<Vec<Profile>> {
+        let workspace = workspace.clone();
+        self.read(move |open| scan(open, &workspace, after, limit)).await
+    }
+
+    async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
+        self.read(|open| {
+            let (mut workspaces, mut after) = (Vec::new(), None::<Vec<u8>>);
+            loop {
+                let page = open.index().page(&keys::WORKSPACES, after.as_deref(), PAGE)?;
+                workspaces.extend(page.iter().filter_map(|(key, _)| keys::parse_workspace(key)));
+                match page.last() {
+                    Some((last, _)) if page.len() == PAGE => after = Some(last.to_vec()),
+                    _ => return Ok(workspaces),
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl EventReader for EmbeddedStore {
+    async fn find_events(&self, workspace: &WorkspaceId, keys: &[EventKey]) -> Result<Vec<Option<StoredEvent>>> {
+        let (workspace, keys) = (workspace.clone(), keys.to_vec());
+        self.read(move |open| keys.iter().map(|key| find_event(open, &workspace, key)).collect()).await
+    }
+
+    async fn timelines(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
+        let (workspace, ids) = (workspace.clone(), ids.to_vec());
+        self.read(move |open| ids.into_iter().map(|id| timeline(open, &workspace, id)).collect()).await
+    }
+}
+
+#[async_trait]
+impl DocumentReader for EmbeddedStore {
+    async fn document(&self, workspace: &WorkspaceId, key: &DocumentKey) -> Result<Option<Versioned<Document>>> {
+        let key = keys::document(workspace, key);
+        self.read(move |open| open.index().get(&key)?.as_deref().map(document).transpose()).await
+    }
+
+    async fn documents(
+        &self,
+        workspace: &WorkspaceId,
+        kind: DocumentKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<Document>>> {
+        let prefix = keys::documents(workspace, kind);
+        let after = after.map(|name| keys::document(workspace, &DocumentKey { kind, name: name.to_owned() }));
+        self.read(move |open| {
+            let page = open.index().page(&prefix, after.as_deref(), limit)?;
+            page.iter().map(|(_, value)| document(value)).collect()
+        })
+        .await
+    }
+}
+
+/// The commit that last changed a document.
+pub(super) fn document_revision(stored: &[u8]) -> Result<Revision> {
+    Ok(document_parts(stored)?.0)
+}
+
+fn document(stored: &[u8]) -> Result<Versioned<Document>> {
+    let (revision, document) = document_parts(stored)?;
+    Ok(Versioned { revision, value: codec::decode("a document", document)? })
+}
+
+fn document_parts(stored: &[u8]) -> Result<(Revision, &[u8])> {
+    let parts =
+        stored.split_first_chunk().map(|(revision, document)| (Revision(u64::from_le_bytes(*revision)), document));
+    parts.ok_or_else(|| Error::Index("a document is cut off".to_owned()))
+}
+
+fn profile(open: &Open, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Profile>> {
+    match Entry::resolve(open.index(), workspace, id)? {
+        Some((_, entry)) => entry.profile(),
+        None => Ok(None),
+    }
+}
+
+fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: usize) -> Result<Vec<Profile>> {
+    let prefix = keys::profiles(workspace);
+    let mut after = after.map(|id| keys::profile(workspace, id));
+    let mut profiles = Vec::new();
+    while profiles.len() < limit {
+        let wanted = (limit - profiles.len()).min(PAGE);
+        let page = open.index().page(&prefix, after.as_deref(), wanted)?;
+        for (_, value) in &page {
+            profiles.extend(Entry::decode(value)?.profile()?);
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == wanted => after = Some(last.to_vec()),
+            _ => break,
+        }
+    }
+    Ok(profiles)
+}
+
+fn find_event(open: &Open, workspace: &WorkspaceId, key: &EventKey) -> Result<Option<StoredEvent>> {
+    let memory = Memory { segments: open.segments(), window: open.window(), now: open.index().meta().time };
+    let Some(fact) = memory.find(open.index(), workspace, key)? else { return Ok(None) };
+    let owner = Entry::resolve(open.index(), workspace, fact.profile)?;
+    Ok(owner.map(|(profile, _)| StoredEvent { profile, event: fact.event }))
+}
+
+fn timeline(open: &Open, workspace: &WorkspaceId, id: ProfileId) -> Result<Vec<Event>> {
+    let Some((id, _)) = Entry::resolve(open.index(), workspace, id)? else { return Ok(Vec::new()) };
+    let mut events = open.segments().events(timeline::places(open.index(), workspace, id)?)?;
+    fold::sort(&mut events);
+    Ok(events)
+}

@@ -1,0 +1,187 @@
+//! A store that is open: its threads, its order of closing.
+
+use std::fs::File;
+use std::sync::{Arc, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task;
+
+use super::artifacts::Artifacts;
+use super::committer::{Committer, Request};
+use super::index::Index;
+use super::journal::{self, Segments};
+use super::options::Options;
+use super::recovery::{self, Served};
+use super::status::{Statistics, Status};
+use super::{files, locks, manifest};
+use crate::store::{Error, Result};
+
+/// Commits that may wait for the committer; further callers wait for a place.
+const WAITING_COMMITS: usize = 1_024;
+/// Memory that they may take, in KiB.
+const WAITING_KIB: u32 = 64 << 10;
+
+/// The embedded store: a journal, and an index over it.
+pub struct EmbeddedStore {
+    open: RwLock<Option<Arc<Open>>>,
+    reads: Arc<Semaphore>,
+    concurrent_reads: u32,
+    status: Arc<Status>,
+}
+
+/// Everything that ends with the store. The fields are dropped in this order.
+pub(super) struct Open {
+    queue: Option<mpsc::Sender<Request>>,
+    committer: Option<JoinHandle<()>>,
+    served: Served,
+    segments: Arc<Segments>,
+    artifacts: Artifacts,
+    window: Duration,
+    memory: WaitingMemory,
+    /// Held until everything else is gone.
+    _lock: File,
+}
+
+/// The memory that waiting commits may take.
+#[derive(Clone)]
+pub(super) struct WaitingMemory(Arc<Semaphore>);
+
+impl EmbeddedStore {
+    /// Opens or makes the store in a directory. Blocks while the index is brought to the end of the journal.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it open. [`Error::Damaged`] and [`Error::Format`] when what was
+    /// acknowledged cannot be read; nothing is changed then.
+    pub fn open(options: Options) -> Result<Self> {
+        let concurrent_reads = u32::try_from(options.concurrent_reads.max(1)).unwrap_or(u32::MAX);
+        let reads = Arc::new(Semaphore::new(options.concurrent_reads.max(1)));
+        let status = Arc::new(Status::default());
+        let open = Open::new(&options, &status)?;
+        Ok(Self { open: RwLock::new(Some(Arc::new(open))), reads, concurrent_reads, status })
+    }
+
+    /// What the journal has taken since the store was opened.
+    pub fn statistics(&self) -> Statistics {
+        self.status.statistics()
+    }
+
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Where commits go.
+    pub(super) fn queue(&self) -> Result<(mpsc::Sender<Request>, WaitingMemory)> {
+        let open = locks::read(&self.open);
+        let open = open.as_ref().ok_or(Error::Closed)?;
+        Ok((open.queue.clone().ok_or(Error::Closed)?, open.memory.clone()))
+    }
+
+    /// Runs something that touches the disk where it may block.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Open) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let open = locks::read(&self.open).as_ref().map(Arc::clone).ok_or(Error::Closed)?;
+        let done = task::spawn_blocking(move || {
+            let result = work(&open);
+            // Closing waits for the permit, and must find the store without other users then.
+            drop(open);
+            drop(permit);
+            result
+        });
+        done.await.unwrap_or_else(|_| Err(Error::Index("a read ended in a panic".to_owned())))
+    }
+
+    /// Closes in order: no new commits, then all that wait, then the index, then the lock.
+    pub(super) async fn shut_down(&self) -> Result<()> {
+        let open = locks::write(&self.open).take().ok_or(Error::Closed)?;
+        // Whoever reads now may finish.
+        let all = self.reads.acquire_many(self.concurrent_reads).await;
+        drop(all);
+        self.reads.close();
+        let closed = task::spawn_blocking(move || match Arc::into_inner(open) {
+            Some(mut open) => open.finish(),
+            None => Ok(()),
+        });
+        closed.await.unwrap_or_else(|_| Err(Error::Index("closing ended in a panic".to_owned())))
+    }
+}
+
+impl Open {
+    fn new(options: &Options, status: &Arc<Status>) -> Result<Self> {
+        files::make_directory(&options.directory)?;
+        let lock = files::lock_directory(&options.directory)?;
+        let store = manifest::open(&options.directory, options.new_store_id)?;
+        let mut journal = journal::open(&options.directory.join("journal"), store)?;
+        let artifacts = Artifacts::new(&options.directory);
+        artifacts.sweep()?;
+        let served = recovery::recover(options, store, &mut journal, status)?;
+        status.set_revision(journal.last);
+        let segments = journal.segments();
+        let (queue, requests) = mpsc::channel(WAITING_COMMITS);
+        let committer = Committer {
+            queue: requests,
+            writer: journal.writer(options.segment_bytes)?,
+            index: Arc::clone(&served.index),
+            segments: Arc::clone(&segments),
+            status: Arc::clone(status),
+            window: options.idempotency_window,
+        };
+        let thread = thread::Builder::new().name("committer".to_owned()).spawn(|| committer.run());
+        let thread = thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
+        Ok(Self {
+            queue: Some(queue),
+            committer: Some(thread),
+            served,
+            segments,
+            artifacts,
+            window: options.idempotency_window,
+            memory: WaitingMemory(Arc::new(Semaphore::new(WAITING_KIB as usize))),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.served.index
+    }
+
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    pub(super) fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    pub(super) fn window(&self) -> Duration {
+        self.window
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.queue = None;
+        if let Some(committer) = self.committer.take() {
+            // The committer ends once everyone who is sending has sent.
+            committer.join().map_err(|_| Error::Index("the committer panicked".to_owned()))?;
+        }
+        self.served.finish()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            tracing::warn!(%error, "the store did not close in order; nothing is lost");
+        }
+    }
+}
+
+impl WaitingMemory {
+    /// Waits until there is memory for a commit.
+    pub(super) async fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(WAITING_KIB).min(WAITING_KIB);
+        Arc::clone(&self.0).acquire_many_owned(kib).await.map_err(|_| Error::Closed)
+    }
+}

@@ -1,0 +1,188 @@
+//! A store with a history of everything that a commit can do, and what can be read from it.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::Path;
+use std::{fs, io};
+
+use crate::domain::event::{Event, EventKey, EventTimes};
+use crate::domain::fact::{Document, DocumentKind, EventFact, Fact, MergeFact};
+use crate::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
+use crate::domain::identifier::Identifier;
+use crate::domain::payload::{Identify, Payload, Track};
+use crate::domain::profile::Profile;
+use crate::domain::projection::{self, Before};
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::domain::value::{Map, Value};
+use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::{Commit, CommitStore, DocumentReader, EventReader, Precondition, ProfileReader, Result};
+
+/// Events of [`fill`].
+pub(super) const EVENTS: i64 = 600;
+/// Profiles of [`fill`], those that are merged away included.
+const PROFILES: u8 = 12;
+
+pub(super) fn options(directory: &Path) -> Options {
+    Options::new(directory, [7; 16])
+}
+
+pub(super) fn open(directory: &Path) -> EmbeddedStore {
+    EmbeddedStore::open(options(directory)).expect("opens")
+}
+
+pub(super) fn acme() -> WorkspaceId {
+    "acme".parse().expect("a workspace")
+}
+
+pub(super) fn id(number: u8) -> ProfileId {
+    ProfileId::from_bytes([number; 16])
+}
+
+pub(super) fn user(number: u8) -> Identifier {
+    Identifier::parse("user_id", &format!("u{number}")).expect("an identifier")
+}
+
+pub(super) fn key(number: i64) -> EventKey {
+    EventKey { source: "test".to_owned(), event_id: number.to_string() }
+}
+
+/// An event received at a second; every seventh happened long before, every eleventh states large traits.
+pub(super) fn event(number: i64) -> Event {
+    let received = Timestamp::from_micros(number * 1_000_000);
+    let event = if number % 7 == 0 { received.plus_micros(-100_000_000) } else { received };
+    let payload = if number % 11 == 0 {
+        let traits = Map::from([(format!("t{}", number % 300), Value::Text("x".repeat(3_000)))]);
+        Payload::Identify(Identify { traits, traits_once: Map::new() })
+    } else {
+        Payload::Track(Track { name: "step".to_owned(), properties: Map::new() })
+    };
+    let times = EventTimes { original: Some(event), sent: None, received, event, clamped: false };
+    let (channel, touchpoint) = ("web".to_owned(), String::new());
+    Event { key: key(number), identifiers: Vec::new(), times, channel, touchpoint, payload }
+}
+
+pub(super) fn belongs(number: u8, event: Event) -> Fact {
+    let claims = vec![user(number)];
+    Fact::Event(EventFact { profile: id(number), event, claims, demoted: Vec::new() })
+}
+
+pub(super) fn merge(survivor: u8, source: u8) -> Fact {
+    Fact::Merge(MergeFact { id: MergeId::from_bytes([1; 16]), survivor: id(survivor), sources: vec![id(source)] })
+}
+
+/// Commits facts as `app` would after reading everything.
+pub(super) async fn commit(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Revision> {
+    store.commit(decide(store, facts).await?).await
+}
+
+pub(super) async fn decide(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Commit> {
+    let workspace = acme();
+    let ids: Vec<_> = projection::touched(&facts).into_iter().collect();
+    let found = store.profiles(&workspace, &ids).await?;
+    let own = |(id, profile): (&ProfileId, Option<Profile>)| Some((*id, profile.filter(|profile| profile.id == *id)?));
+    let profiles: HashMap<_, _> = ids.iter().zip(found).filter_map(own).collect();
+    let timelines = store.timelines(&workspace, &ids).await?;
+    let revision = |id| profiles.get(id).map(|profile: &Profile| profile.revision);
+    let mut preconditions: Vec<_> = ids.iter().map(|id| Precondition::Profile(*id, revision(id))).collect();
+    let mut time = Timestamp::MIN;
+    for fact in &facts {
+        if let Fact::Event(fact) = fact {
+            time = time.max(fact.event.times.received);
+            preconditions.push(Precondition::EventAbsent(fact.event.key.clone()));
+        }
+    }
+    let loaded = Loaded { profiles, timelines: ids.into_iter().zip(timelines).collect() };
+    let projection = projection::project(&facts, time, &loaded).unwrap_or_else(|never| match never {});
+    Ok(Commit { workspace, time, preconditions, facts, projection })
+}
+
+struct Loaded {
+    profiles: HashMap<ProfileId, Profile>,
+    timelines: HashMap<ProfileId, Vec<Event>>,
+}
+
+impl Before for Loaded {
+    type Error = Infallible;
+
+    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
+        Ok(self.profiles.get(&id).cloned())
+    }
+
+    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Infallible> {
+        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    }
+}
+
+/// Commits late events, merges of merges, a profile of more than 64 KiB, long timelines and documents.
+pub(super) async fn fill(store: &EmbeddedStore) {
+    for number in 0..EVENTS {
+        let mut owner = u8::try_from(number % 3).expect("small") * 4 + 1;
+        if number < 40 {
+            owner = u8::try_from(number).expect("small") % PROFILES + 1;
+        }
+        let mut facts = vec![belongs(owner, event(number))];
+        match number {
+            40 => facts.insert(0, merge(2, 3)),
+            45 => facts.insert(0, merge(1, 2)),
+            50 => facts.push(Fact::Document(Document::Settings(Settings::default()))),
+            60 => facts.insert(0, merge(5, 12)),
+            _ => {}
+        }
+        commit(store, facts).await.expect("commits");
+    }
+}
+
+/// Everything that can be read from a store, as bytes where it has bytes.
+#[derive(Debug, PartialEq)]
+pub(super) struct Contents {
+    revision: Revision,
+    workspaces: Vec<WorkspaceId>,
+    profiles: Vec<Vec<u8>>,
+    by_id: Vec<Option<ProfileId>>,
+    owners: Vec<Option<ProfileId>>,
+    timelines: Vec<Vec<Event>>,
+    found: Vec<Option<ProfileId>>,
+    documents: Vec<(Revision, Document)>,
+}
+
+pub(super) async fn contents(store: &EmbeddedStore) -> Contents {
+    let workspace = acme();
+    let ids: Vec<_> = (0..=PROFILES).map(id).collect();
+    let users: Vec<_> = (0..=PROFILES).map(user).collect();
+    let keys: Vec<_> = (-1..EVENTS + 1).map(key).collect();
+    let scanned = store.scan_profiles(&workspace, None, 1_000).await.expect("readable");
+    let found = store.find_events(&workspace, &keys).await.expect("readable");
+    let documents = store.documents(&workspace, DocumentKind::Settings, None, 10).await.expect("readable");
+    let by_id = store.profiles(&workspace, &ids).await.expect("readable");
+    Contents {
+        revision: store.revision(),
+        workspaces: store.workspaces().await.expect("readable"),
+        profiles: scanned.iter().map(|profile| postcard::to_stdvec(profile).expect("encodable")).collect(),
+        by_id: by_id.into_iter().map(|profile| profile.map(|profile| profile.id)).collect(),
+        owners: store.owners(&workspace, &users).await.expect("readable"),
+        timelines: store.timelines(&workspace, &ids).await.expect("readable"),
+        found: found.into_iter().map(|found| found.map(|found| found.profile)).collect(),
+        documents: documents.into_iter().map(|document| (document.revision, document.value)).collect(),
+    }
+}
+
+/// What a backup that knows nothing of us, or a power cut, makes of a directory: its files as they are just now.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The one segment of a journal that never filled one.
+pub(super) fn segment(directory: &Path) -> std::path::PathBuf {
+    directory.join("journal/00000000000000000001.journal")
+}
