@@ -11,11 +11,13 @@ use tonic::{Request, Status};
 
 use super::args::TargetArgs;
 use super::run::Refusal;
+use super::serve;
 use crate::rpc::pb::event_service_client::EventServiceClient;
 use crate::rpc::pb::prediction_service_client::PredictionServiceClient;
 use crate::rpc::pb::profile_service_client::ProfileServiceClient;
 use crate::rpc::pb::segment_service_client::SegmentServiceClient;
 use crate::rpc::pb::training_service_client::TrainingServiceClient;
+use crate::server::{self, InProcess};
 
 /// Names the workspace of a call.
 const WORKSPACE: &str = "rapport-workspace";
@@ -44,6 +46,7 @@ impl From<&TargetArgs> for Target {
 pub struct Session {
     channel: Channel,
     workspace: Workspace,
+    server: Option<InProcess>,
 }
 
 impl Session {
@@ -54,7 +57,13 @@ impl Session {
     pub async fn open(target: &Target, workspace: &str) -> anyhow::Result<Self> {
         match target {
             Target::Server(address) => Self::on(connect(address).await?, workspace),
-            Target::DataDir(_) => anyhow::bail!(Refusal("opening a data directory is not wired yet".to_owned())),
+            Target::DataDir(directory) => {
+                let mut config = serve::load(None)?;
+                config.data_dir = directory.clone().unwrap_or(config.data_dir);
+                let server = server::start_in_process(&config).await?;
+                let session = Self::on(server.channel.clone(), workspace)?;
+                Ok(Self { server: Some(server), ..session })
+            }
         }
     }
 
@@ -65,7 +74,7 @@ impl Session {
     pub fn on(channel: Channel, workspace: &str) -> anyhow::Result<Self> {
         let name = MetadataValue::try_from(workspace)
             .map_err(|_| Refusal("--workspace must be letters, digits and dashes".to_owned()))?;
-        Ok(Self { channel, workspace: Workspace(name) })
+        Ok(Self { channel, workspace: Workspace(name), server: None })
     }
 
     /// Events.
@@ -98,12 +107,17 @@ impl Session {
     /// # Errors
     /// When that server could not be stopped in order.
     pub async fn close(self) -> anyhow::Result<()> {
-        Ok(())
+        let Self { channel, server, .. } = self;
+        drop(channel);
+        match server {
+            Some(server) => server.shut_down().await,
+            None => Ok(()),
+        }
     }
 }
 
 /// Connects to a running server.
-async fn connect(address: &str) -> anyhow::Result<Channel> {
+pub async fn connect(address: &str) -> anyhow::Result<Channel> {
     let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(uri).map_err(|_| Refusal(format!("--server {address} is no address")))?;
     endpoint.connect().await.with_context(|| format!("no server answers at {address}"))

@@ -11,11 +11,11 @@ use super::tour::Tour;
 use super::{desk, retail, show};
 use crate::cli::args::DemoArgs;
 use crate::cli::clock::Stopwatch;
-use crate::cli::run::Refusal;
-use crate::cli::session::{Session, refused};
-use crate::cli::{card, report, train};
+use crate::cli::session::{self, Session, refused};
+use crate::cli::{card, report, serve, train};
 use crate::rpc::pb;
 use crate::rpc::pb::ModelKind;
+use crate::server::{self, Server, telemetry};
 
 /// Customers of the service desk that are shown.
 const HARDEST: usize = 10;
@@ -56,8 +56,30 @@ struct Model {
 /// # Errors
 /// When the server cannot start or a step fails.
 pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let _ = args;
-    anyhow::bail!(Refusal("the demo is not wired yet".to_owned()))
+    // Kept until the end: dropping it removes the data.
+    let temporary = if args.data_dir.is_none() { Some(tempfile::tempdir()?) } else { None };
+    let mut config = serve::load(None)?;
+    config.listen = args.listen;
+    config.data_dir = args
+        .data_dir
+        .or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()))
+        .unwrap_or(config.data_dir);
+    // Lines of the log would stand between the tables; warnings still do.
+    config.log.filter = "warn".to_owned();
+    serve::check(&config)?;
+    telemetry::start(&config.log)?;
+    let server = Server::start(&config).await?;
+    let address = server.address();
+    let channel = session::connect(&address.to_string()).await?;
+    let shown = run(&channel, address, &mut Steps::default()).await;
+    if shown.is_ok() && !args.exit {
+        println!("Serving on {address} until Ctrl-C.");
+        server::wait_for_signal().await?;
+    }
+    drop(channel);
+    server.stop().await?;
+    shown?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Fills, trains and shows both workspaces on a server that is up.
