@@ -5,4 +5,5 @@ pub mod cli;
 pub mod domain;
 pub mod models;
 pub mod rpc;
+pub mod server;
 pub mod store;

@@ -14,7 +14,7 @@ use super::evaluation::{jaccard, squared_distance};
 use super::sampling::{Purpose, generator};
 
 /// First centroids that are tried; the best fit stays.
-const RESTARTS: u64 = 4;
+const RESTARTS: u64 = 6;
 /// Movement of all centroids at which a fit has converged, in standardised units.
 const TOLERANCE: f64 = 1e-4;
 /// Bound on the iterations of one fit.
@@ -24,7 +24,7 @@ const RESAMPLES: u64 = 25;
 /// Rows that one resample draws at most.
 const RESAMPLE_ROWS: usize = 2_000;
 /// First centroids that are tried on a resample.
-const RESAMPLE_RESTARTS: u64 = 2;
+const RESAMPLE_RESTARTS: u64 = 3;
 
 /// Rows of standardised figures, one after the other.
 #[derive(Debug, Clone, PartialEq)]
