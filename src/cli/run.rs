@@ -31,7 +31,8 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<Refusal>() { REFUSED } else { FAILED })
+            let is_refusal = error.is::<Refusal>() || error.is::<crate::server::Refusal>();
+            ExitCode::from(if is_refusal { REFUSED } else { FAILED })
         }
     }
 }

@@ -10,12 +10,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::args::TargetArgs;
+use super::config::{self, Overrides};
 use super::run::Refusal;
 use crate::rpc::pb::event_service_client::EventServiceClient;
 use crate::rpc::pb::prediction_service_client::PredictionServiceClient;
 use crate::rpc::pb::profile_service_client::ProfileServiceClient;
 use crate::rpc::pb::segment_service_client::SegmentServiceClient;
 use crate::rpc::pb::training_service_client::TrainingServiceClient;
+use crate::server::{self, InProcess, telemetry};
 
 /// Names the workspace of a call.
 const WORKSPACE: &str = "rapport-workspace";
@@ -44,7 +46,11 @@ impl From<&TargetArgs> for Target {
 pub struct Session {
     channel: Channel,
     workspace: Workspace,
+    in_process: Option<InProcess>,
 }
+
+/// What is logged while a command works: its own output says the rest.
+pub const QUIET: &str = "warn";
 
 impl Session {
     /// Connects, or opens the data directory and serves it in this process.
@@ -54,7 +60,14 @@ impl Session {
     pub async fn open(target: &Target, workspace: &str) -> anyhow::Result<Self> {
         match target {
             Target::Server(address) => Self::on(connect(address).await?, workspace),
-            Target::DataDir(_) => anyhow::bail!(Refusal("opening a data directory is not wired yet".to_owned())),
+            Target::DataDir(data_dir) => {
+                let overrides = Overrides { data_dir: data_dir.clone(), log_filter: Some(QUIET), listen: None };
+                let config = config::load(None, overrides)?;
+                telemetry::start(&config.log)?;
+                let server = server::start_in_process(&config).await?;
+                let session = Self::on(server.channel.clone(), workspace)?;
+                Ok(Self { in_process: Some(server), ..session })
+            }
         }
     }
 
@@ -65,7 +78,7 @@ impl Session {
     pub fn on(channel: Channel, workspace: &str) -> anyhow::Result<Self> {
         let name = MetadataValue::try_from(workspace)
             .map_err(|_| Refusal("--workspace must be letters, digits and dashes".to_owned()))?;
-        Ok(Self { channel, workspace: Workspace(name) })
+        Ok(Self { channel, workspace: Workspace(name), in_process: None })
     }
 
     /// Events.
@@ -98,12 +111,19 @@ impl Session {
     /// # Errors
     /// When that server could not be stopped in order.
     pub async fn close(self) -> anyhow::Result<()> {
-        Ok(())
+        drop(self.channel);
+        match self.in_process {
+            Some(server) => server.shut_down().await,
+            None => Ok(()),
+        }
     }
 }
 
 /// Connects to a running server.
-async fn connect(address: &str) -> anyhow::Result<Channel> {
+///
+/// # Errors
+/// When the address is none or nobody answers there.
+pub async fn connect(address: &str) -> anyhow::Result<Channel> {
     let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(uri).map_err(|_| Refusal(format!("--server {address} is no address")))?;
     endpoint.connect().await.with_context(|| format!("no server answers at {address}"))

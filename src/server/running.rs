@@ -129,7 +129,8 @@ fn refusal(error: store::Error, config: &Config) -> anyhow::Error {
     match error {
         store::Error::InUse { .. } => Refusal(error.to_string()).into(),
         store::Error::Damaged { .. } => {
-            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup")).into()
+            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup"))
+                .into()
         }
         store::Error::Format { .. } => Refusal(format!("{error}; start the release that wrote {directory}")).into(),
         error => error.into(),
