@@ -1,3 +1,7 @@
-//! The `rapport` program.
+//! The binary: arguments in, exit code out. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rapport::cli::run()
+}

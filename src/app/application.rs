@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::registry::Registry;
@@ -43,6 +45,16 @@ impl App {
     /// Whether writes are taken at the moment.
     pub fn takes_writes(&self) -> bool {
         self.store.takes_writes()
+    }
+
+    /// A new unique id, for what is no part of the stored state: a name for this server in its log, for instance.
+    pub fn new_id(&self) -> Uuid {
+        self.context.new_id()
+    }
+
+    /// The time, for measuring how long something takes.
+    pub fn now(&self) -> Timestamp {
+        self.context.now()
     }
 
     /// Stops the training runs and closes the store; requests that still come are answered with an error.

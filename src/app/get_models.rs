@@ -3,7 +3,7 @@
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Resource, Result};
-use super::page::{Binding, Page, PageRequest, token};
+use super::page::{Binding, Listed, Page, PageRequest};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::model::{ModelKind, ModelRecord, ModelVersion};
@@ -15,6 +15,14 @@ pub struct ModelView {
     pub record: ModelRecord,
     /// Whether it answers now.
     pub active: bool,
+}
+
+impl Listed for ModelView {
+    type Cursor = ModelVersion;
+
+    fn cursor(&self) -> ModelVersion {
+        self.record.reference.version.clone()
+    }
 }
 
 impl App {
@@ -68,11 +76,7 @@ impl App {
         for record in rest.into_iter().take(limit) {
             items.push(self.view(caller, record).await?);
         }
-        let next_token = match items.last() {
-            Some(last) if more => token(&binding, &last.record.reference.version),
-            _ => String::new(),
-        };
-        Ok((Page { items, next_token }, revision))
+        Ok((Page::new(items, more, binding), revision))
     }
 
     pub(super) async fn model_record(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<ModelRecord> {

@@ -3,7 +3,7 @@
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::{Error, Result};
-use super::page::{Binding, Page, PageRequest, token};
+use super::page::{Binding, Listed, Page, PageRequest};
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::limits;
 use crate::domain::violation::ViolationReason;
@@ -51,13 +51,17 @@ impl App {
         let mut profiles = self.store.scan_profiles(&caller.workspace, after, limit + 1).await?;
         let more = profiles.len() > limit;
         profiles.truncate(limit);
-        let next_token = match profiles.last() {
-            Some(last) if more => token(&binding, &last.id),
-            _ => String::new(),
-        };
         let now = self.reading_time(read);
         let items = profiles.into_iter().map(|profile| Found { profile, now }).collect();
-        Ok((Page { items, next_token }, revision))
+        Ok((Page::new(items, more, binding), revision))
+    }
+}
+
+impl Listed for Found {
+    type Cursor = ProfileId;
+
+    fn cursor(&self) -> ProfileId {
+        self.profile.id
     }
 }
 

@@ -3,13 +3,21 @@
 use super::application::App;
 use super::customer::{Caller, Found, Read};
 use super::error::{Error, Resource, Result};
-use super::page::{Binding, Page, PageRequest, token};
+use super::page::{Binding, Listed, Page, PageRequest};
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::model::ModelRef;
 use crate::domain::segment::Segment;
 
 /// Profiles that one page of members looks at, at most: a page of a rare segment ends early rather than late.
 const LOOKED_AT_PER_PAGE: usize = 20_000;
+
+impl Listed for (Segment, ModelRef) {
+    type Cursor = String;
+
+    fn cursor(&self) -> String {
+        self.0.id.clone()
+    }
+}
 
 impl App {
     /// A page of segments in the order of their ids, with the model that learned them; none before the first training.
@@ -37,11 +45,7 @@ impl App {
         items.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         let more = items.len() > limit;
         items.truncate(limit);
-        let next_token = match items.last() {
-            Some((last, _)) if more => token(&binding, &last.id),
-            _ => String::new(),
-        };
-        Ok((Page { items, next_token }, revision))
+        Ok((Page::new(items, more, binding), revision))
     }
 
     /// One segment, with the model that learned it.
@@ -96,15 +100,14 @@ impl App {
                     items.push(Found { profile, now });
                 }
                 if items.len() == limit {
-                    return Ok((Page { items, next_token: token(&binding, &id) }, revision));
+                    return Ok((Page::before(items, &id, binding), revision));
                 }
             }
-            let next_token = match after {
-                Some(id) if !at_end => token(&binding, &id),
-                _ => String::new(),
-            };
-            if at_end || looked_at >= LOOKED_AT_PER_PAGE {
-                return Ok((Page { items, next_token }, revision));
+            if at_end {
+                return Ok((Page::new(items, false, binding), revision));
+            }
+            if let (Some(id), true) = (after, looked_at >= LOOKED_AT_PER_PAGE) {
+                return Ok((Page::before(items, &id, binding), revision));
             }
         }
     }

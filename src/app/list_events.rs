@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
 use super::error::Result;
-use super::page::{Binding, Page, PageRequest, token};
+use super::page::{Binding, Listed, Page, PageRequest};
 use crate::domain::event::{Event, OrderKey};
+use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 
 /// Which events to list.
@@ -29,6 +30,14 @@ impl EventFilter {
     }
 }
 
+impl Listed for Event {
+    type Cursor = OrderKey;
+
+    fn cursor(&self) -> OrderKey {
+        self.order()
+    }
+}
+
 impl App {
     /// A page of a customer's events, newest first.
     ///
@@ -42,8 +51,8 @@ impl App {
         filter: &EventFilter,
         read: &Read,
         page: &PageRequest,
-    ) -> Result<Page<Event>> {
-        self.check_read(read)?;
+    ) -> Result<(Page<Event>, Revision)> {
+        let revision = self.check_read(read)?;
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
         let (limit, before) = (page.limit()?, page.cursor::<OrderKey>(&binding)?);
         let profile = self.find(caller, customer, read).await?.profile;
@@ -54,10 +63,6 @@ impl App {
 
         let more = wanted.len() > limit;
         let items: Vec<Event> = wanted.into_iter().rev().take(limit).collect();
-        let next_token = match items.last() {
-            Some(last) if more => token(&binding, &last.order()),
-            _ => String::new(),
-        };
-        Ok(Page { items, next_token })
+        Ok((Page::new(items, more, binding), revision))
     }
 }

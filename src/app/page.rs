@@ -23,6 +23,42 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Token of the next page, empty at the end and only there.
     pub next_token: String,
+    binding: Binding,
+}
+
+/// Something that is listed: a page may end after any of them.
+pub trait Listed {
+    /// What names the place of the item in its list.
+    type Cursor: Serialize;
+
+    /// The place of the item in its list.
+    fn cursor(&self) -> Self::Cursor;
+}
+
+impl<T: Listed> Page<T> {
+    /// A page of `items`; with `more` another one follows the last of them.
+    pub(super) fn new(items: Vec<T>, more: bool, binding: Binding) -> Self {
+        let next_token = match items.last() {
+            Some(last) if more => token(&binding, &last.cursor()),
+            _ => String::new(),
+        };
+        Self { items, next_token, binding }
+    }
+
+    /// A page whose next one begins after `cursor`, whatever its own last item is.
+    pub(super) fn before(items: Vec<T>, cursor: &T::Cursor, binding: Binding) -> Self {
+        Self { items, next_token: token(&binding, cursor), binding }
+    }
+
+    /// Ends the page after its first `length` items, at least one, because a reply would become too large; the next
+    /// page begins with the others.
+    pub fn end_after(&mut self, length: usize) {
+        let length = length.max(1);
+        if length < self.items.len() {
+            self.items.truncate(length);
+            self.next_token = self.items.last().map(|last| token(&self.binding, &last.cursor())).unwrap_or_default();
+        }
+    }
 }
 
 /// What a token holds: the cursor, bound to the call that it belongs to.
@@ -33,6 +69,7 @@ struct Token {
 }
 
 /// Ties a token to a method, a workspace and the arguments that choose the items.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Binding(u64);
 
 impl Binding {
@@ -80,7 +117,7 @@ impl PageRequest {
 }
 
 /// The token of a page that begins after `cursor`.
-pub(super) fn token(binding: &Binding, cursor: &impl Serialize) -> String {
+fn token(binding: &Binding, cursor: &impl Serialize) -> String {
     let cursor = postcard::to_allocvec(cursor).unwrap_or_default();
     hex(&postcard::to_allocvec(&Token { binding: binding.0, cursor }).unwrap_or_default())
 }
@@ -112,6 +149,32 @@ mod tests {
         for other in [Binding::new("ListProfiles", "other", &"all"), Binding::new("ListProfiles", "acme", &"some")] {
             assert!(request.cursor::<u64>(&other).is_err());
         }
+    }
+
+    impl Listed for u64 {
+        type Cursor = Self;
+
+        fn cursor(&self) -> u64 {
+            *self
+        }
+    }
+
+    #[test]
+    fn a_page_that_ends_early_goes_on_where_it_ended() {
+        let binding = Binding::new("ListProfiles", "acme", &"all");
+        let mut page = Page::new(vec![1, 2, 3], false, binding);
+        assert!(page.next_token.is_empty());
+        page.end_after(2);
+        assert_eq!(page.items, [1, 2]);
+        let request = PageRequest { size: 0, token: page.next_token };
+        assert_eq!(request.cursor::<u64>(&binding).expect("its own"), Some(2));
+    }
+
+    #[test]
+    fn a_page_never_ends_before_its_first_item() {
+        let mut page = Page::new(vec![1, 2], false, Binding::new("m", "w", &()));
+        page.end_after(0);
+        assert_eq!(page.items, [1]);
     }
 
     #[test]

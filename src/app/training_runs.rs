@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Resource, Result};
-use super::page::{Binding, Page, PageRequest, token};
+use super::page::{Binding, Listed, Page, PageRequest};
 use super::request::Repeat;
 use super::train::TrainingRequest;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
@@ -30,6 +30,14 @@ pub struct RunView {
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a caller waits before asking for another run.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+impl Listed for TrainingRun {
+    type Cursor = RunId;
+
+    fn cursor(&self) -> RunId {
+        self.id
+    }
+}
 
 impl App {
     /// Asks for a training; the run is answered at once and works in the background.
@@ -103,12 +111,8 @@ impl App {
             .collect();
         let more = runs.len() > limit;
         runs.truncate(limit);
-        let next_token = match runs.last() {
-            Some(last) if more => token(&binding, &last.id),
-            _ => String::new(),
-        };
         let items = runs.into_iter().map(|run| self.with_progress(run)).collect();
-        Ok((Page { items, next_token }, revision))
+        Ok((Page::new(items, more, binding), revision))
     }
 
     /// Stops a run that waits or works.

@@ -27,7 +27,7 @@ pub struct Known {
 pub struct Decider<'a> {
     rules: &'a IdentityRules,
     known: Known,
-    new_id: &'a mut dyn FnMut() -> Uuid,
+    new_id: &'a mut (dyn FnMut() -> Uuid + Send),
     traits: HashMap<ProfileId, TraitBudget>,
     facts: Vec<Fact>,
 }
@@ -46,7 +46,7 @@ pub enum Refusal {
 
 impl<'a> Decider<'a> {
     /// Begins with what is known; `new_id` makes the ids of new profiles and merges.
-    pub fn new(rules: &'a IdentityRules, known: Known, new_id: &'a mut dyn FnMut() -> Uuid) -> Self {
+    pub fn new(rules: &'a IdentityRules, known: Known, new_id: &'a mut (dyn FnMut() -> Uuid + Send)) -> Self {
         Self { rules, known, new_id, traits: HashMap::new(), facts: Vec::new() }
     }
 

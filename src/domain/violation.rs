@@ -22,6 +22,8 @@ pub enum ViolationReason {
     BatchTooLarge,
     /// No identifier of the event can name a customer.
     IdentifierRequired,
+    /// A reference to a customer by an identifier that cannot be one.
+    IdentifierInvalid,
     /// A page token that this method did not give out for these arguments.
     PageTokenInvalid,
 }

@@ -80,3 +80,60 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
     };
     if servable { Ok(model) } else { Err(ArtifactError::Unservable) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::fixture::{day, id, purchase, state};
+    use crate::models::segments::{SegmentParameters, SegmentRows, train};
+
+    fn model() -> Model {
+        let mut rows = SegmentRows::new(day(400.0));
+        for number in 0..60 {
+            let timeline = [purchase(number as f64, 10.0), purchase(200.0 + (number % 3) as f64 * 60.0, 10.0)];
+            rows.add(id(number), &state(&timeline));
+        }
+        let trained = train(&rows, &SegmentParameters { k: Some(2), seed: 1 }, None, &()).expect("enough customers");
+        Model::Segments(trained.model)
+    }
+
+    #[test]
+    fn a_model_survives_the_way_to_bytes_and_back() {
+        assert_eq!(decode(&encode(&model())), Ok(model()));
+    }
+
+    #[test]
+    fn bytes_that_were_cut_or_changed_are_refused_without_a_panic() {
+        let bytes = encode(&model());
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "{length} bytes of {}", bytes.len());
+        }
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 0x41;
+            assert!(decode(&damaged).is_err(), "byte {position}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_and_what_is_of_a_later_release_is_said() {
+        assert_eq!(decode(b"PNG0 and so on"), Err(ArtifactError::NotAModel));
+        let mut bytes = encode(&model());
+        bytes[4] = 9;
+        assert_eq!(decode(&bytes), Err(ArtifactError::TooNew(9)));
+    }
+
+    #[test]
+    fn a_feature_that_this_release_does_not_have_is_refused() {
+        let bytes = encode(&model());
+        let name = b"purchase_recency_days";
+        let at = bytes.windows(name.len()).position(|window| window == name).expect("the model names its features");
+        let mut body = bytes[HEADER_BYTES..].to_vec();
+        body[at - HEADER_BYTES] = b'x';
+        let mut renamed = bytes[..6].to_vec();
+        renamed.extend(crc32c::crc32c(&body).to_le_bytes());
+        renamed.extend((body.len() as u64).to_le_bytes());
+        renamed.extend(body);
+        assert_eq!(decode(&renamed), Err(ArtifactError::Unservable));
+    }
+}

@@ -18,6 +18,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
 
 mod gate;
+#[cfg(test)]
+mod tests;
 
 /// Customers of either outcome below which nothing is learned or judged.
 pub const CLASS_MIN: usize = 100;

@@ -1,4 +1,7 @@
 //! K-Means with linfa, restarted by our own loop, and how stable its clusters are.
+//!
+//! linfa assigns rows on rayon's global pool, one row at a time and without sums across threads, so the result does
+//! not depend on the number of threads. Serving and the final assignment use the plain loop of [`nearest`].
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -11,7 +14,7 @@ use super::evaluation::{jaccard, squared_distance};
 use super::sampling::{Purpose, generator};
 
 /// First centroids that are tried; the best fit stays.
-const RESTARTS: u64 = 4;
+const RESTARTS: u64 = 6;
 /// Movement of all centroids at which a fit has converged, in standardised units.
 const TOLERANCE: f64 = 1e-4;
 /// Bound on the iterations of one fit.
@@ -21,7 +24,7 @@ const RESAMPLES: u64 = 25;
 /// Rows that one resample draws at most.
 const RESAMPLE_ROWS: usize = 2_000;
 /// First centroids that are tried on a resample.
-const RESAMPLE_RESTARTS: u64 = 2;
+const RESAMPLE_RESTARTS: u64 = 3;
 
 /// Rows of standardised figures, one after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,7 +149,7 @@ fn best_of(points: &Points, k: usize, restarts: u64, seed: impl Fn(u64) -> u64) 
 /// One run of linfa's K-Means. Its own restarts would report the cluster sizes of the last run, not of the best.
 fn run(points: &Points, k: usize, start: Start<'_>) -> Result<Clusters, Error> {
     if points.distinct(k) < k {
-        // linfa panics when there is nothing left to draw a centroid from.
+        // linfa would repeat a centroid, and panics where there is no row at all.
         return Err(Error::NotEnoughData(format!("there are fewer than {k} different customers for {k} segments")));
     }
     let seed = if let Start::Drawn(seed) = start { seed } else { 0 };
@@ -251,5 +254,71 @@ impl Overlaps {
     /// Jaccard similarity of a cluster of the first with one of the second clustering.
     pub(super) fn jaccard(&self, before: usize, after: usize) -> f64 {
         jaccard(self.before[before], self.after[after], self.shared[before * self.after.len() + after])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::evaluation::adjusted_rand_index;
+
+    /// Rows around the given centres in turn, `spread` wide.
+    fn blobs(centres: &[[f64; 2]], rows: usize, spread: f64) -> Points {
+        let mut random = generator(7, Purpose::Rows, 1);
+        let mut near = |centre: f64| centre + spread * (random.r#gen::<f64>() - 0.5);
+        let cells = (0..rows).flat_map(|row| centres[row % centres.len()].map(&mut near)).collect();
+        Points::new(cells, 2)
+    }
+
+    const CORNERS: [[f64; 2]; 3] = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
+
+    #[test]
+    fn separate_groups_are_found_and_stable() {
+        let points = blobs(&CORNERS, 300, 2.0);
+        let clusters = Clusters::fit(&points, 3, 1, None).expect("enough rows");
+        let truth: Vec<usize> = (0..300).map(|row| row % 3).collect();
+        assert_eq!(adjusted_rand_index(&clusters.assign(&points), &truth), 1.0);
+        let stability = stability(&points, &clusters, 1).expect("enough rows");
+        assert!(stability.iter().all(|jaccard| *jaccard > 0.99), "{stability:?}");
+    }
+
+    #[test]
+    fn groups_that_are_none_are_not_stable() {
+        let points = blobs(&[[0.0, 0.0]], 400, 2.0);
+        let clusters = Clusters::fit(&points, 7, 1, None).expect("enough rows");
+        let stability = stability(&points, &clusters, 1).expect("enough rows");
+        assert!(stability.iter().any(|jaccard| *jaccard < 0.75), "{stability:?}");
+    }
+
+    #[test]
+    fn the_same_seed_finds_the_same_clusters() {
+        let points = blobs(&[[0.0, 0.0]], 400, 2.0);
+        assert_eq!(Clusters::fit(&points, 5, 3, None), Clusters::fit(&points, 5, 3, None));
+    }
+
+    #[test]
+    fn a_warm_start_that_is_as_good_keeps_its_order() {
+        let points = blobs(&CORNERS, 300, 2.0);
+        for turn in 0..3 {
+            let mut warm: Vec<Vec<f64>> = CORNERS.map(|centre| centre.to_vec()).to_vec();
+            warm.rotate_left(turn);
+            let clusters = Clusters::fit(&points, 3, 1, Some(&warm)).expect("enough rows");
+            for (found, start) in clusters.centroids.iter().zip(&warm) {
+                assert!(squared_distance(found, start) < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn more_clusters_than_different_rows_is_an_error_and_no_panic() {
+        let points = Points::new(vec![1.0, 1.0, 2.0, 2.0, 1.0, 1.0], 2);
+        assert!(matches!(Clusters::fit(&points, 3, 1, None), Err(Error::NotEnoughData(_))));
+        assert!(matches!(Clusters::fit(&Points::new(Vec::new(), 2), 2, 1, None), Err(Error::NotEnoughData(_))));
+    }
+
+    #[test]
+    fn the_best_partner_of_each_cluster_is_looked_for_by_jaccard() {
+        // Cluster 0 shares 2 rows with cluster 1 of the other, out of 3; cluster 1 is found as it was.
+        assert_eq!(best_similarities(&[0, 0, 0, 1, 1], &[1, 1, 2, 0, 0], 3), [2.0 / 3.0, 1.0, 0.0]);
     }
 }

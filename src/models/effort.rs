@@ -195,3 +195,119 @@ fn hours(amount: f64) -> String {
 fn days(amount: f64) -> String {
     format!("{amount:.1} days beyond the first")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::event::Event;
+    use crate::domain::payload::{ContactKind, Payload};
+    use crate::models::fixture::{contact, day, purchase, state};
+
+    fn at(timeline: &[Event], now: f64) -> EffortPrediction {
+        predict(&state(timeline), day(now))
+    }
+
+    /// A contact with some of the frictions that a step can report itself.
+    fn step(at: f64, channel: &str, kind: ContactKind, friction: u8) -> Event {
+        let mut event = contact(at, channel, kind);
+        if let Payload::SupportContact(contact) = &mut event.payload {
+            contact.transfers = u32::from(friction & 1);
+            contact.reopened = friction & 2 > 0;
+            contact.wait_seconds = f64::from(friction & 4) * 300.0;
+        }
+        event
+    }
+
+    #[test]
+    fn without_a_contact_or_a_failure_there_is_no_index() {
+        assert_eq!(predict(&State::default(), day(0.0)).status, PredictionStatus::InsufficientData);
+        assert_eq!(at(&[purchase(1.0, 5.0)], 2.0).status, PredictionStatus::InsufficientData);
+        assert_eq!(at(&[contact(1.0, "web", ContactKind::SelfServiceFailure)], 2.0).status, PredictionStatus::Ok);
+    }
+
+    #[test]
+    fn one_contact_that_was_solved_at_once_is_easy_and_an_odyssey_is_hard() {
+        let easy = [contact(1.0, "chat", ContactKind::Opened), contact(1.01, "chat", ContactKind::Resolved)];
+        let easy = at(&easy, 1.5);
+        assert!((easy.effort_index - 100.0 * (1.0 - (-0.05f64).exp())).abs() < 1e-9, "{}", easy.effort_index);
+        assert_eq!(easy.band, Band::Low);
+        let odyssey = [
+            contact(1.0, "web", ContactKind::SelfServiceFailure),
+            contact(1.1, "chat", ContactKind::Opened),
+            step(1.2, "chat", ContactKind::Transfer, 4),
+            contact(3.0, "phone", ContactKind::Message),
+            contact(4.0, "phone", ContactKind::Escalated),
+            contact(5.0, "phone", ContactKind::Reopened),
+        ];
+        assert_eq!(at(&odyssey, 6.0).band, Band::High);
+    }
+
+    #[test]
+    fn an_episode_weighs_half_after_ninety_days() {
+        let solved = [contact(1.0, "chat", ContactKind::Opened), contact(1.01, "chat", ContactKind::Resolved)];
+        let raw = |now| -(1.0 - at(&solved, now).effort_index / 100.0).ln();
+        assert!((raw(91.0) - raw(1.5) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_concern_that_stays_open_gets_harder_at_first() {
+        let open = [contact(1.0, "chat", ContactKind::Opened)];
+        assert!(at(&open, 15.0).effort_index > at(&open, 2.0).effort_index);
+    }
+
+    #[test]
+    fn concerns_that_a_profile_no_longer_keeps_still_count() {
+        let solved = |number: u32| {
+            let mut steps = [ContactKind::Opened, ContactKind::Escalated, ContactKind::Resolved]
+                .map(|kind| contact(f64::from(number) + f64::from(kind as u8) / 100.0, "chat", kind));
+            for step in &mut steps {
+                if let Payload::SupportContact(contact) = &mut step.payload {
+                    contact.case_id = number.to_string();
+                }
+            }
+            steps
+        };
+        let count = |cases: u32| {
+            let timeline: Vec<Event> = (0..cases).flat_map(solved).collect();
+            let escalations = at(&timeline, 60.0).contributions.into_iter().find(|c| c.feature == "escalations");
+            escalations.expect("there are some").value
+        };
+        assert_eq!((count(20).as_str(), count(45).as_str()), ("20", "45"));
+    }
+
+    fn kinds() -> impl Strategy<Value = ContactKind> {
+        prop::sample::select(vec![
+            ContactKind::Opened,
+            ContactKind::Message,
+            ContactKind::Transfer,
+            ContactKind::Escalated,
+            ContactKind::Resolved,
+            ContactKind::Reopened,
+            ContactKind::Closed,
+            ContactKind::SelfServiceFailure,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn reasons_sum_to_the_index_and_more_friction_never_lowers_it(
+            kinds in prop::collection::vec((kinds(), 0u8..3, 0u8..8), 1..15),
+            more in prop::sample::select(vec![
+                ContactKind::Transfer, ContactKind::Escalated, ContactKind::Reopened, ContactKind::SelfServiceFailure,
+            ]),
+        ) {
+            let channels = ["web", "chat", "phone"];
+            let mut timeline: Vec<Event> = kinds.iter().enumerate().map(|(number, (kind, channel, friction))| {
+                step(number as f64 * 1.5, channels[usize::from(*channel)], *kind, *friction)
+            }).collect();
+            let before = at(&timeline, 40.0);
+            let sum: f64 = before.contributions.iter().map(|contribution| contribution.contribution).sum();
+            prop_assert!((sum - before.effort_index).abs() < 1e-9);
+            prop_assert!((0.0..=100.0).contains(&before.effort_index));
+            timeline.push(step(39.0, "phone", more, 0));
+            prop_assert!(at(&timeline, 40.0).effort_index >= before.effort_index);
+        }
+    }
+}

@@ -175,7 +175,7 @@ pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> f64 {
 /// Mean over the rows of (b − a) / max(a, b), where a is a row's mean distance to the others of its cluster and b that
 /// to the nearest other cluster (Rousseeuw 1987); 0 for a row that is alone. −1 to 1; 0 where there is one cluster.
 ///
-/// The cost grows with the square of the rows. linfa's own takes 20 times as long: it allocates twice per pair.
+/// The cost grows with the square of the rows. linfa's own says the same, but allocates two arrays for every pair.
 pub fn silhouette(rows: &[&[f64]], clusters: &[usize]) -> f64 {
     let count = clusters.iter().max().map_or(0, |largest| largest + 1);
     let mut sizes = vec![0.0; count];

@@ -85,7 +85,7 @@ impl ChurnExamples {
         Some(Example {
             customer,
             is_test: if self.plan.has_single_cutoff() {
-                (customer >> 32) % TEST_PARTS == 0
+                (customer >> 32).is_multiple_of(TEST_PARTS)
             } else {
                 cutoff == self.plan.test
             },
@@ -136,4 +136,103 @@ fn ends_subscription(payload: &Payload) -> bool {
         Payload::SubscriptionChange(change)
             if matches!(change.status, SubscriptionStatus::Cancelled | SubscriptionStatus::Lapsed)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fold::refold;
+    use crate::domain::payload::ContactKind;
+    use crate::domain::settings::ChurnDefinition;
+    use crate::domain::time::days;
+    use crate::models::fixture::{contact, day, id, purchase, refund, shop, subscription};
+
+    /// Cut-offs at day 100 and 200 with a horizon of 90 days.
+    fn plan(kind: ChurnKind) -> ChurnPlan {
+        let census =
+            Census { customers: 1, first_time: Some(day(0.0)), last_time: Some(day(400.0)), has_purchases: true };
+        let definition = ChurnDefinition { kind, horizon: days(90), qualifying_events: Vec::new() };
+        let parameters = ChurnParameters { cutoff_times: vec![day(100.0), day(200.0)], horizon: None, seed: 1 };
+        ChurnPlan::new(&definition, &parameters, &census).expect("fits")
+    }
+
+    fn rows(kind: ChurnKind, timeline: &[Event]) -> Vec<Example> {
+        let mut examples = ChurnExamples::new(plan(kind));
+        examples.add(id(1), timeline);
+        examples.rows
+    }
+
+    #[test]
+    fn no_event_after_the_cutoff_leaks_into_the_features() {
+        let known = [purchase(10.0, 5.0), purchase(90.0, 5.0)];
+        let mut planted = known.to_vec();
+        // Everything here would show in some feature.
+        planted.extend([
+            contact(100.000_001, "phone", ContactKind::Escalated),
+            refund(101.0, 5.0),
+            subscription(102.0, SubscriptionStatus::Cancelled),
+            purchase(103.0, 1e6),
+        ]);
+        let (before, after) = (rows(ChurnKind::Inactivity, &known), rows(ChurnKind::Inactivity, &planted));
+        assert_eq!(before[0].values, after[0].values);
+        assert_eq!((before[0].left, after[0].left), (true, false));
+        assert_ne!(before[1].values, after[1].values, "at the next cut-off they are known");
+    }
+
+    #[test]
+    fn the_outcome_looks_at_the_time_after_the_cutoff_up_to_and_with_the_horizon() {
+        let left = |at| rows(ChurnKind::Inactivity, &[purchase(50.0, 1.0), purchase(at, 1.0)])[0].left;
+        assert!(left(100.0), "an event at the cut-off is the past");
+        assert!(!left(100.000_001));
+        assert!(!left(190.0));
+        assert!(left(190.000_001));
+    }
+
+    #[test]
+    fn a_refund_is_no_sign_of_life_and_who_never_bought_cannot_go_quiet() {
+        assert!(rows(ChurnKind::Inactivity, &[purchase(50.0, 1.0), refund(110.0, 1.0)])[0].left);
+        assert!(rows(ChurnKind::Inactivity, &[contact(50.0, "chat", ContactKind::Opened)]).is_empty());
+    }
+
+    #[test]
+    fn a_contract_is_lost_when_it_is_cancelled_or_lapses_while_it_was_live() {
+        let of = |status| {
+            let timeline = [subscription(10.0, SubscriptionStatus::Trial), subscription(150.0, status)];
+            rows(ChurnKind::Contractual, &timeline).iter().map(|row| row.left).collect::<Vec<_>>()
+        };
+        assert_eq!(of(SubscriptionStatus::Cancelled), [true], "at day 200 there is nothing to lose");
+        assert_eq!(of(SubscriptionStatus::Lapsed), [true]);
+        assert_eq!(of(SubscriptionStatus::PastDue), [false, false]);
+        assert!(rows(ChurnKind::Contractual, &[purchase(1.0, 1.0)]).is_empty());
+    }
+
+    #[test]
+    fn one_progressive_fold_sees_what_a_fold_up_to_each_cutoff_sees() {
+        for (customer, timeline) in shop(50, 4) {
+            let mut examples = ChurnExamples::new(plan(ChurnKind::Inactivity));
+            examples.add(customer, &timeline);
+            let mut found = examples.rows.iter();
+            for cutoff in [day(100.0), day(200.0)] {
+                let known: Vec<_> = timeline.iter().filter(|event| event.times.event <= cutoff).collect();
+                if known.is_empty() {
+                    continue;
+                }
+                let state = refold(known);
+                let view = View::new(&state, cutoff, &["purchase".to_owned()]);
+                assert_eq!(found.next().map(|row| row.values), Some(features::extract(&view)));
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_a_fair_part_of_the_customers_is_kept_whole() {
+        let mut examples = ChurnExamples { rows_max: 200, ..ChurnExamples::new(plan(ChurnKind::Inactivity)) };
+        for number in 0..1_000 {
+            examples.add(id(number), &[purchase(1.0, 1.0)]);
+        }
+        assert!((90..=200).contains(&examples.rows.len()), "{}", examples.rows.len());
+        assert_eq!(examples.kept_share(), 0.5f64.powi(examples.kept_bits as i32));
+        let kept = examples.sorted();
+        assert!(kept.chunks(2).all(|pair| pair[0].customer == pair[1].customer && pair[1].is_test));
+    }
 }

@@ -314,3 +314,102 @@ fn trimmed(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     if rounded.fract() == 0.0 || rounded.abs() >= 10.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fold::fold;
+    use crate::domain::payload::ContactKind;
+    use crate::domain::settings::is_qualifying;
+    use crate::models::fixture::{contact, day, purchase, refund, state, track};
+
+    fn value(name: &str, state: &State, now: f64) -> Option<f64> {
+        let view = View::new(state, day(now), &["purchase".to_owned()]);
+        extract(&view)[position(name).expect("a feature")]
+    }
+
+    #[test]
+    fn names_are_unique_lower_snake_words() {
+        for (index, feature) in FEATURES.iter().enumerate() {
+            assert_eq!(position(feature.name), Some(index), "{}", feature.name);
+            assert!(feature.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+        }
+    }
+
+    #[test]
+    fn purchases_give_recency_gaps_and_windows_by_hand() {
+        let state = state(&[purchase(0.0, 10.0), purchase(10.0, 20.0), purchase(30.0, 30.0), refund(40.0, 15.0)]);
+        for (name, expected) in [
+            ("purchase_recency_days", 30.0),
+            ("purchases", 3.0),
+            ("purchase_tenure_days", 60.0),
+            ("purchase_gap_days", 15.0),
+            ("purchase_irregularity", 5.0 / 15.0),
+            ("purchase_lateness", 2.0),
+            ("purchases_30d", 0.0),
+            ("purchases_90d", 3.0),
+            ("net_revenue", 45.0),
+            ("order_value", 15.0),
+            ("last_order_value", 30.0),
+            ("refund_share", 0.25),
+            ("active_recency_days", 30.0),
+            ("event_recency_days", 20.0),
+            ("channels", 1.0),
+        ] {
+            let found = value(name, &state, 60.0).expect("known");
+            assert!((found - expected).abs() < 1e-9, "{name} is {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_same_state_ages_although_nothing_is_written() {
+        let state = state(&[purchase(0.0, 10.0)]);
+        assert_eq!(value("purchases_30d", &state, 29.0), Some(1.0));
+        assert_eq!(value("purchases_30d", &state, 30.0), Some(0.0));
+        assert!(value("purchase_recency_days", &state, 31.0) > value("purchase_recency_days", &state, 30.0));
+    }
+
+    #[test]
+    fn an_unknown_customer_and_a_clock_that_is_behind_give_no_strange_numbers() {
+        for state in [State::default(), state(&[purchase(50.0, 0.0)]), state(&[refund(50.0, 5.0)])] {
+            for found in extract(&View::new(&state, day(0.0), &[])).into_iter().flatten() {
+                assert!(found.is_finite());
+            }
+        }
+        assert_eq!(value("purchase_recency_days", &state(&[purchase(50.0, 1.0)]), 0.0), Some(0.0));
+    }
+
+    #[test]
+    fn what_qualifies_in_a_state_is_what_qualifies_event_by_event() {
+        let timeline = [
+            track(1.0, "login"),
+            purchase(2.0, 5.0),
+            contact(3.0, "chat", ContactKind::Opened),
+            track(4.0, "search"),
+            refund(5.0, 5.0),
+        ];
+        for names in [&["purchase"][..], &["track"], &["track:login"], &["track", "track:login"], &["support_contact"]]
+        {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut state = State::default();
+            timeline.iter().for_each(|event| fold(&mut state, event));
+            let expected: Vec<_> = timeline.iter().filter(|event| is_qualifying(&event.payload, &names)).collect();
+            let found = qualifying(&state, &names).expect("one of them");
+            assert_eq!(found.events, expected.len() as u64, "{names:?}");
+            assert_eq!(Some(found.last), expected.last().map(|event| event.times.event), "{names:?}");
+        }
+        assert_eq!(qualifying(&state(&[refund(1.0, 1.0)]), &["purchase".to_owned()]), None);
+    }
+
+    #[test]
+    fn values_are_written_for_people() {
+        let format = |name: &str, value| FEATURES[position(name).expect("a feature")].format(value, "EUR");
+        assert_eq!(format("purchase_recency_days", Some(41.3)), "41 days");
+        assert_eq!(format("purchase_recency_days", Some(1.0)), "1 day");
+        assert_eq!(format("net_revenue", Some(129.9)), "129.90 EUR");
+        assert_eq!(format("refund_share", Some(0.125)), "12 %");
+        assert_eq!(format("purchases_change_90d", Some(-2.0)), "-2");
+        assert_eq!(format("nps_last", None), "unknown");
+        assert_eq!(format("subscription_trial", Some(1.0)), "yes");
+    }
+}

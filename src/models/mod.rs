@@ -16,6 +16,8 @@ mod bootstrap;
 mod calibration;
 mod card;
 mod clustering;
+#[cfg(test)]
+mod fixture;
 mod matching;
 mod persona;
 mod plan;

@@ -7,6 +7,8 @@ use crate::domain::segment::Distinction;
 const CUSTOMERS_MIN: usize = 20;
 /// Deviation from which a feature is worth a word, in standard deviations.
 const NOTABLE: f64 = 0.4;
+/// Deviation from which the word is "very".
+const VERY: f64 = 1.5;
 /// Words in a name, unless another segment has the same ones.
 const WORDS: usize = 3;
 /// Figures in a persona.
@@ -71,20 +73,25 @@ pub(super) fn names(groups: &[Group]) -> Vec<String> {
 }
 
 /// Words with the strength of their deviation, the strongest first; none for a small group.
-fn words(group: &Group) -> Vec<(&'static str, f64)> {
+fn words(group: &Group) -> Vec<(String, f64)> {
     if group.size < CUSTOMERS_MIN {
         return Vec::new();
     }
     let word = |distinction: &Distinction| {
         let wording = WORDINGS.iter().find(|wording| wording.feature == distinction.feature)?;
         let word = if distinction.deviation > 0.0 { wording.high } else { wording.low };
-        Some((word, distinction.deviation.abs()))
+        let deviation = distinction.deviation.abs();
+        Some((if deviation < VERY { word.to_owned() } else { format!("very {word}") }, deviation))
     };
     group.distinctions.iter().filter_map(word).collect()
 }
 
-fn name(words: &[(&'static str, f64)], count: usize) -> String {
-    let words: Vec<&str> = words.iter().take(count).map(|word| word.0).collect();
+/// The first `count` words in the order of [`WORDINGS`]: two segments with the same words are to have the same name.
+fn name(words: &[(String, f64)], count: usize) -> String {
+    let place =
+        |word: &str| WORDINGS.iter().position(|wording| word.ends_with(wording.high) || word.ends_with(wording.low));
+    let mut words: Vec<&str> = words.iter().take(count).map(|word| word.0.as_str()).collect();
+    words.sort_by_key(|word| place(word));
     if words.is_empty() {
         return "Small group".to_owned();
     }

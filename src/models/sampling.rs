@@ -10,7 +10,8 @@ use crate::domain::id::ProfileId;
 pub(super) enum Purpose {
     /// Intervals of figures.
     Bootstrap = 1,
-    /// The rows that clusters are fitted on.
+    /// Customers that tests invent.
+    #[cfg(test)]
     Rows = 2,
     /// First centroids.
     Centroids = 3,

@@ -20,6 +20,8 @@ use crate::domain::value::Map;
 mod choice;
 mod dimensions;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use dimensions::Dimension;
 

@@ -130,7 +130,11 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    /// Refuses values that must not be served.
+    ///
+    /// # Errors
+    /// For the first such value, with what would be right.
+    pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             (1 << 20..=1 << 30).contains(&self.storage.segment_bytes),
             "storage.segment_bytes must be from 1048576 to 1073741824"

@@ -45,7 +45,9 @@ pub(super) fn overlay(
             bail!("the environment variable {name} names no key of the configuration");
         };
         let value = match lookup(defaults, key) {
-            Some(Value::Integer(_)) => Value::Integer(text.parse().with_context(|| format!("{name} must be a number"))?),
+            Some(Value::Integer(_)) => {
+                Value::Integer(text.parse().with_context(|| format!("{name} must be a number"))?)
+            }
             Some(Value::Boolean(_)) => {
                 Value::Boolean(text.parse().with_context(|| format!("{name} must be true or false"))?)
             }

@@ -6,4 +6,4 @@ mod running;
 pub mod telemetry;
 
 pub use config::Config;
-pub use running::{InProcess, Refusal, Server, serve_until_signal, start_in_process};
+pub use running::{InProcess, Refusal, Server, serve_until_signal, start_in_process, wait_for_signal};

@@ -98,18 +98,27 @@ pub async fn start_in_process(config: &Config) -> anyhow::Result<InProcess> {
 /// # Errors
 /// As for [`Server::start`] and [`Server::stop`].
 pub async fn serve_until_signal(config: &Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tracing::info!(config = %toml::to_string(config)?.replace('\n', "; "), "starting");
     let server = Server::start(config).await?;
     tracing::info!(address = %server.address(), "serving");
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits until the process is asked to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the operating system does not deliver signals.
+pub async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping");
-    server.stop().await?;
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -129,7 +138,8 @@ fn refusal(error: store::Error, config: &Config) -> anyhow::Error {
     match error {
         store::Error::InUse { .. } => Refusal(error.to_string()).into(),
         store::Error::Damaged { .. } => {
-            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup")).into()
+            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup"))
+                .into()
         }
         store::Error::Format { .. } => Refusal(format!("{error}; start the release that wrote {directory}")).into(),
         error => error.into(),

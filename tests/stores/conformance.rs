@@ -104,9 +104,10 @@ pub(crate) async fn a_repeated_event_is_a_conflict_and_changes_nothing(store: &d
     let acme = workspace("acme");
     let absent = || vec![Precondition::EventAbsent(event("e1", 1).key)];
     commit(store, &acme, vec![belongs(id(1), event("e1", 1), &[])], absent()).await.expect("commits");
-    let refused = commit(store, &acme, vec![belongs(id(1), event("e1", 1), &[])], absent()).await;
+    let refused = commit(store, &acme, vec![belongs(id(2), event("e1", 1), &[])], absent()).await;
     assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
-    assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read")[0].len(), 1);
+    assert_eq!(store.profiles(&acme, &[id(2)]).await.expect("read"), [None]);
+    assert_eq!(store.timelines(&acme, &[id(1), id(2)]).await.expect("read")[1], []);
 }
 
 pub(crate) async fn a_stale_document_is_a_conflict_and_changes_nothing(store: &dyn Store) {

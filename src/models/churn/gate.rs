@@ -1,5 +1,7 @@
 //! Judging a churn model: its card, its figures, and whether it may answer.
 
+use std::cmp::Ordering;
+
 use super::{ChurnModel, TrainedChurn};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
@@ -100,8 +102,8 @@ fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed:
     let ours = losses(&|row| scores.scores[row]);
     let constant = losses(&|_| model.base_rate);
     let (our_sum, constant_sum): (f64, f64) = (ours.iter().sum(), constant.iter().sum());
-    // Written so that a loss that is no number fails.
-    if !(our_sum < constant_sum) {
+    // A loss that is no number is less than nothing.
+    if our_sum.partial_cmp(&constant_sum) != Some(Ordering::Less) {
         let reason = "not promoted: its log loss is no better than that of the constant base rate".to_owned();
         return Verdict { promote: false, reason };
     }
@@ -200,5 +202,44 @@ fn describe_previous(
         (None, _) => Value::Null,
         (Some(_), None) => card::text("not comparable: it has another definition of churn or another horizon"),
         (Some(_), Some(previous)) => Value::Map(metrics(&scores_of(previous, test), test, seed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::days;
+    use crate::models::calibration::Calibration;
+    use crate::models::plan::Meaning;
+    use crate::models::regression::Regression;
+
+    fn model() -> ChurnModel {
+        ChurnModel {
+            meaning: Meaning { kind: ChurnKind::Inactivity, horizon: days(90), qualifying_events: Vec::new() },
+            base_rate: 0.5,
+            regression: Regression { intercept: 0.0, terms: Vec::new() },
+            calibration: Calibration::fit(&[], &[]),
+        }
+    }
+
+    /// A thousand customers of whom every second left, given the same probability of what became true.
+    fn scores(given: f64) -> Scores {
+        let outcomes: Vec<bool> = (0..1_000).map(|row| row % 2 == 0).collect();
+        Scores { scores: outcomes.iter().map(|left| if *left { given } else { 1.0 - given }).collect(), outcomes }
+    }
+
+    #[test]
+    fn a_model_that_knows_no_more_than_the_base_rate_does_not_answer() {
+        assert!(!verdict(&model(), &scores(0.5), None, 1).promote);
+        assert!(!verdict(&model(), &scores(0.4), None, 1).promote);
+        assert!(!verdict(&model(), &scores(f64::NAN), None, 1).promote);
+        assert!(verdict(&model(), &scores(0.6), None, 1).promote);
+    }
+
+    #[test]
+    fn a_model_that_is_worse_than_the_one_before_does_not_answer_and_an_equal_one_does() {
+        assert!(!verdict(&model(), &scores(0.6), Some(&scores(0.7)), 1).promote);
+        assert!(verdict(&model(), &scores(0.6), Some(&scores(0.6)), 1).promote);
+        assert!(verdict(&model(), &scores(0.7), Some(&scores(0.6)), 1).promote);
     }
 }

@@ -4,7 +4,7 @@ use super::{Before, Candidate, ProfileId, Row, SegmentParameters};
 use crate::models::clustering::{Clusters, Points, stability};
 use crate::models::error::{Error, Progress, report};
 use crate::models::evaluation::silhouette;
-use crate::models::sampling::{Purpose, generator};
+use crate::models::sampling;
 
 /// Rows that clusters are fitted on.
 const FIT_ROWS: usize = 5_000;
@@ -44,7 +44,7 @@ pub(super) fn choose(
     before: Option<&Before<'_>>,
     progress: &dyn Progress,
 ) -> Result<Choice, Error> {
-    let fitted = points.select(&sample(customers.len(), FIT_ROWS, parameters.seed));
+    let fitted = points.select(&sample(customers, FIT_ROWS, parameters.seed));
     let tried = parameters.k.map_or(TRIED, |k| k..=k);
     let steps = tried.clone().count() as f64;
     let mut candidates: Vec<Candidate> = Vec::new();
@@ -82,8 +82,11 @@ fn candidate(points: &Points, k: usize, seed: u64, warm: Option<&[Vec<f64>]>) ->
     Ok(Candidate { clusters, silhouette, jaccard, share_min, k })
 }
 
-/// Positions of at most `limit` rows, drawn without replacement, in random order.
-fn sample(rows: usize, limit: usize, seed: u64) -> Vec<usize> {
-    let mut random = generator(seed, Purpose::Rows, 0);
-    rand::seq::index::sample(&mut random, rows, rows.min(limit)).into_vec()
+/// Positions of at most `limit` customers in random order, chosen by hash: a customer more or less changes the sample by
+/// one, so that retraining looks at nearly the same customers.
+fn sample(customers: &[(ProfileId, Row)], limit: usize, seed: u64) -> Vec<usize> {
+    let mut hashed: Vec<(u64, usize)> =
+        customers.iter().enumerate().map(|(row, (customer, _))| (sampling::hash(*customer, seed), row)).collect();
+    hashed.sort_unstable();
+    hashed.into_iter().take(limit).map(|(_, row)| row).collect()
 }

@@ -42,10 +42,26 @@ impl Training<'_> {
         let centroids: Vec<Vec<f64>> = order.iter().map(|at| chosen.clusters.centroids[*at].clone()).collect();
         let variance = self.variance(&centroids);
         let metrics = self.metrics(chosen, &segments, &assigned);
-        let card = self.card(&choice, &segments, &metrics);
-        let promote = self.parameters.k.is_some() || self.before.is_none() || chosen.is_stable();
+        let mut card = self.card(&choice, &segments, &metrics);
+        let (promote, reason) = self.verdict(chosen);
+        card.insert("gate".to_owned(), card::text(reason));
         let model = SegmentModel { dimensions: self.dimensions, centroids, variance, segments, next_number };
         TrainedSegments { model, card, metrics, promote }
+    }
+
+    /// Segments may answer when they are stable, when there are none yet, or when the caller chose their number.
+    fn verdict(&self, chosen: &Candidate) -> (bool, String) {
+        let found =
+            format!("the least stable segment has a bootstrap Jaccard similarity of {:.2}", chosen.jaccard_min());
+        if chosen.is_stable() {
+            (true, format!("promoted: {found}, {STABLE} or more is stable"))
+        } else if self.parameters.k.is_some() {
+            (true, format!("promoted although {found} and {STABLE} would be stable: the number of segments was given"))
+        } else if self.before.is_none() {
+            (true, format!("promoted although {found} and {STABLE} would be stable: there were no segments before"))
+        } else {
+            (false, format!("not promoted: {found}, and {STABLE} would be stable; the segments before stay"))
+        }
     }
 
     /// The id of each segment: that of the old one that it continues, else a new number.

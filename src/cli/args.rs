@@ -1,0 +1,183 @@
+//! What can be typed after `rapport`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Customer profiles, segments and predictions behind gRPC, in one process with an embedded store.
+#[derive(Debug, Parser)]
+#[command(name = "rapport", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve gRPC and gRPC-Web until SIGTERM or Ctrl-C
+    Serve(ServeArgs),
+    /// Import sample data, train on it, show what came of it, and serve it
+    Demo(DemoArgs),
+    /// Send the lines of CSV files as events, as a mapping file says
+    Import(ImportArgs),
+    /// Train a model and show its card
+    Train(TrainArgs),
+    /// Show configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// `rapport serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration file (TOML); `rapport config default` prints one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on, 127.0.0.1:50051 unless configured
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `rapport demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the data here; without it they go to a temporary directory that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Stop after printing instead of serving
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `rapport import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// CSV files, plain or gzip, all of the same mapping
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How columns become events; copy examples/mappings/template.toml
+    #[arg(long, value_name = "MAPPING.toml")]
+    pub mapping: PathBuf,
+    /// Where the events go.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Move all times by one offset so that the latest is now, or at a time in RFC 3339
+    #[arg(long, value_name = "now|TIME")]
+    pub end_at: Option<EndAt>,
+    /// Stop at the first line that is broken or event that is rejected
+    #[arg(long)]
+    pub strict: bool,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// What is trained
+    #[arg(value_enum)]
+    pub kind: TrainKind,
+    /// Where it is trained.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Parameters as JSON, such as '{"horizon_days": 90, "seed": 7}'
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub parameters: String,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Which server, and which workspace on it.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// The workspace
+    #[arg(long, value_name = "WORKSPACE", default_value = "default")]
+    pub workspace: String,
+    /// The data directory of a stopped server; without it and --server, the configured one
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub data_dir: Option<PathBuf>,
+    /// The address of a running server, such as 127.0.0.1:50051
+    #[arg(long, value_name = "ADDR")]
+    pub server: Option<String>,
+}
+
+/// `rapport config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the configuration with every key at its default
+    Default,
+}
+
+/// Where `--end-at` moves the latest time to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndAt {
+    /// The moment of the import.
+    Now,
+    /// This time, in microseconds since the Unix epoch.
+    Time(i64),
+}
+
+impl std::str::FromStr for EndAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "now" => Ok(Self::Now),
+            time => super::import::times::parse_rfc3339(time).map(Self::Time),
+        }
+    }
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and sentences, for people
+    Text,
+    /// One JSON document on the standard output, for programs
+    Json,
+}
+
+/// What can be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrainKind {
+    /// Groups of customers who behave alike
+    Segments,
+    /// How likely customers are to leave
+    Churn,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_end_without_a_zone_is_refused() {
+        assert_eq!("now".parse(), Ok(EndAt::Now));
+        assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(EndAt::Time(1_000_000)));
+        assert_eq!("1970-01-01T00:00:01".parse::<EndAt>(), Err("names no time zone".to_owned()));
+    }
+
+    #[test]
+    fn a_stopped_and_a_running_server_exclude_each_other() {
+        let line = ["rapport", "import", "a.csv", "--mapping", "m.toml", "--data-dir", "d", "--server", "s:1"];
+        assert!(Cli::try_parse_from(line).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Files that are looked up by a key while the main file is read. They are held in memory.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use csv::StringRecord;
+
+use super::fault::Fault;
+use super::mapping::{CsvSpec, JoinSpec};
+use super::rows::{Rows, Source};
+
+/// Names that mean something else where a join's name could stand.
+const RESERVED: [&str; 3] = ["line", "row", "file"];
+
+/// One joined file.
+pub struct Table {
+    /// The name under which a mapping refers to it.
+    pub name: String,
+    /// Its file's name.
+    pub file: Arc<str>,
+    /// The names of its columns.
+    pub header: Vec<String>,
+    /// The name of the key's column in the file that looks it up.
+    pub with: String,
+    /// Whether a key may have several lines.
+    pub many: bool,
+    lines: Vec<StringRecord>,
+    by_key: HashMap<String, Vec<u32>>,
+}
+
+impl Table {
+    /// Reads a joined file; broken lines are reported in `faults` and left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no such column or the join's name is taken.
+    pub fn load(join: &JoinSpec, folder: &Path, csv: &CsvSpec, faults: &mut Vec<Fault>) -> anyhow::Result<Self> {
+        ensure!(!RESERVED.contains(&join.name.as_str()), "join: the name `{}` has a meaning of its own", join.name);
+        let source = Source::File(folder.join(&join.file));
+        let mut rows = Rows::open(&source, csv, Arc::default()).with_context(|| format!("join `{}`", join.name))?;
+        let header = rows.header().to_vec();
+        let key = header.iter().position(|name| *name == join.on);
+        let key = key.with_context(|| format!("join `{}`: {} has no column `{}`", join.name, rows.file(), join.on))?;
+        let mut table = Self {
+            name: join.name.clone(),
+            file: rows.file().clone(),
+            header,
+            with: join.with.clone().unwrap_or_else(|| join.on.clone()),
+            many: join.many,
+            lines: Vec::new(),
+            by_key: HashMap::new(),
+        };
+        while let Some(row) = rows.next_row()? {
+            match row {
+                Ok(row) => table.add(row.record, key, row.line, faults),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok(table)
+    }
+
+    fn add(&mut self, record: StringRecord, key: usize, line: u64, faults: &mut Vec<Fault>) {
+        let value = record.get(key).unwrap_or_default().trim();
+        if value.is_empty() {
+            return;
+        }
+        let lines = self.by_key.entry(value.to_owned()).or_default();
+        if lines.is_empty() || self.many {
+            lines.push(u32::try_from(self.lines.len()).unwrap_or(u32::MAX));
+            self.lines.push(record);
+        } else {
+            let fault = "repeats a key, and the join is not marked `many`; the first line counts".to_owned();
+            faults.push(Fault { file: self.file.clone(), line, column: Some(self.header[key].clone()), fault });
+        }
+    }
+
+    /// The lines that have a key, in the order of the file.
+    pub fn lines_of(&self, key: &str) -> &[u32] {
+        self.by_key.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// One line.
+    pub fn line(&self, line: u32) -> Option<&StringRecord> {
+        self.lines.get(line as usize)
+    }
+}

@@ -1,0 +1,50 @@
+//! From arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::args::{Cli, Command, ConfigCommand};
+use super::{config, demo, import, serve, train};
+
+/// The request itself cannot be followed: bad arguments, a mapping that does not fit, a directory that is in use.
+///
+/// Such an error ends the program with code 2, like a wrong argument does; everything else that fails, with 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+impl Refusal {
+    /// An error of somebody else's as a refusal, with all its reasons.
+    pub fn of(error: &anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
+const FAILED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// Runs what the arguments say and prints why it failed, if it does.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let is_refusal = error.is::<Refusal>() || error.is::<crate::server::Refusal>();
+            ExitCode::from(if is_refusal { REFUSED } else { FAILED })
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    // One runtime for every command: what talks to a server in its own process needs both to run side by side.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Serve(args) => runtime.block_on(serve::serve(args)),
+        Command::Demo(args) => runtime.block_on(demo::demo(args)),
+        Command::Import(args) => runtime.block_on(import::command::import(args)),
+        Command::Train(args) => runtime.block_on(train::train(args)),
+        Command::Config(ConfigCommand::Default) => config::print_default(),
+    }
+}

@@ -1,0 +1,72 @@
+//! `AdminService`.
+
+use tonic::{Request, Response, Status};
+
+use super::call::Call;
+use super::convert::{count, read, settings, time};
+use super::pb;
+use super::pb::admin_service_server::AdminService;
+use crate::app::{App, Result};
+
+/// Answers the calls of the service.
+pub(super) struct Admin {
+    app: App,
+}
+
+impl Admin {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    async fn info(&self, call: &Call, request: pb::GetServerInfoRequest) -> Result<pb::GetServerInfoResponse> {
+        let at_least = read::at_least(&request.at_least_revision)?;
+        let info = self.app.server_info(&call.caller, at_least).await?;
+        Ok(pb::GetServerInfoResponse {
+            version: info.version.to_owned(),
+            store: info.store.to_owned(),
+            start_time: Some(time::to_pb(info.start_time)),
+            revision: info.revision.to_string(),
+            profiles: count(info.profiles),
+            events: count(info.events),
+        })
+    }
+
+    async fn get(&self, call: &Call, request: pb::GetSettingsRequest) -> Result<pb::GetSettingsResponse> {
+        let at_least = read::at_least(&request.at_least_revision)?;
+        let view = self.app.get_settings(&call.caller, at_least).await?;
+        Ok(pb::GetSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
+    }
+
+    async fn update(&self, call: &Call, request: pb::UpdateSettingsRequest) -> Result<pb::UpdateSettingsResponse> {
+        let change = settings::change(request.settings, request.update_mask)?;
+        let view = self.app.update_settings(&call.caller, change, &request.request_id).await?;
+        Ok(pb::UpdateSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn get_server_info(
+        &self,
+        request: Request<pb::GetServerInfoRequest>,
+    ) -> std::result::Result<Response<pb::GetServerInfoResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.info(&call, request).await)
+    }
+
+    async fn get_settings(
+        &self,
+        request: Request<pb::GetSettingsRequest>,
+    ) -> std::result::Result<Response<pb::GetSettingsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.get(&call, request).await)
+    }
+
+    async fn update_settings(
+        &self,
+        request: Request<pb::UpdateSettingsRequest>,
+    ) -> std::result::Result<Response<pb::UpdateSettingsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.update(&call, request).await)
+    }
+}

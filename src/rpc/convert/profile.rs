@@ -1,0 +1,76 @@
+//! Profiles.
+
+use super::{count, mask::Mask, payload, summary, time, value};
+use crate::app::Found;
+use crate::domain::identifier::Identifier;
+use crate::domain::identity::IdentityRules;
+use crate::domain::money::Currency;
+use crate::domain::profile::Profile;
+use crate::domain::profile::subscription::Subscription;
+use crate::domain::profile::traits::Traits;
+use crate::domain::value::Map;
+use crate::rpc::pb;
+
+/// What an answer about profiles depends on, beside the profiles.
+pub(in crate::rpc) struct View<'a> {
+    /// The fields that are asked for.
+    pub(in crate::rpc) mask: &'a Mask,
+    /// The workspace's currency; empty is each customer's first.
+    pub(in crate::rpc) currency: &'a Currency,
+}
+
+impl View<'_> {
+    /// A profile with the fields that are asked for; `segment_of` is called only where its answer is.
+    pub(in crate::rpc) fn to_pb(&self, found: &Found, segment_of: impl FnOnce(&Found) -> String) -> pb::Profile {
+        let wants = |field| self.mask.wants(field);
+        let Profile { id, revision, create_time, update_time, identifiers, state } = &found.profile;
+        let seen = state.activity.all;
+        let mut profile = pb::Profile {
+            profile_id: id.to_string(),
+            identifiers: if wants("identifiers") { most_telling_first(identifiers) } else { Vec::new() },
+            traits: wants("traits").then(|| value::to_pb(&stated(&state.traits))),
+            activity: wants("activity").then(|| summary::activity(&state.activity)),
+            purchases: wants("purchases").then(|| summary::purchases(&state.purchases, self.currency)).flatten(),
+            support: wants("support").then(|| summary::support(&state.support)).flatten(),
+            surveys: wants("surveys").then(|| summary::surveys(&state.surveys)).flatten(),
+            subscription: state.subscription.as_ref().map(|found| self.subscription(found)),
+            segment_id: if wants("segment_id") { segment_of(found) } else { String::new() },
+            etag: revision.to_string(),
+            create_time: Some(time::to_pb(*create_time)),
+            update_time: Some(time::to_pb(*update_time)),
+            first_seen_time: seen.map(|seen| time::to_pb(seen.first)),
+            last_seen_time: seen.map(|seen| time::to_pb(seen.last)),
+        };
+        self.mask.apply(&mut profile);
+        profile
+    }
+
+    fn subscription(&self, subscription: &Subscription) -> pb::SubscriptionSummary {
+        let named = &subscription.currency;
+        let currency = if named.is_empty() { self.currency } else { named };
+        pb::SubscriptionSummary {
+            status: payload::status_to_pb(subscription.status).into(),
+            plan: subscription.plan.clone(),
+            monthly_amount: subscription.monthly_amount.as_units(),
+            currency: currency.as_str().to_owned(),
+            start_time: Some(time::to_pb(subscription.start)),
+            status_time: Some(time::to_pb(subscription.since)),
+            changes: count(subscription.changes),
+        }
+    }
+}
+
+fn most_telling_first(identifiers: &[Identifier]) -> Vec<pb::Identifier> {
+    let rules = IdentityRules::default();
+    let mut identifiers: Vec<&Identifier> = identifiers.iter().collect();
+    identifiers.sort_by_key(|identifier| rules.rule(identifier.kind()).priority);
+    let sent = |identifier: &Identifier| pb::Identifier {
+        r#type: identifier.kind().to_owned(),
+        value: identifier.value().to_owned(),
+    };
+    identifiers.into_iter().map(sent).collect()
+}
+
+fn stated(traits: &Traits) -> Map {
+    traits.iter().map(|(key, stated)| (key.clone(), stated.value.clone())).collect()
+}

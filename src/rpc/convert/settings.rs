@@ -1,0 +1,120 @@
+//! Settings and their changes.
+
+use std::time::Duration;
+
+use super::{money, read::checked, time};
+use crate::app::{Result, SettingsChange, SettingsView};
+use crate::domain::limits;
+use crate::domain::settings::{ChurnKind, Settings};
+use crate::domain::violation::Violations;
+use crate::rpc::pb;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Settings as a caller sees them.
+pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
+    let Settings { churn, currency } = view.settings;
+    let kind = match churn.kind {
+        ChurnKind::Contractual => pb::ChurnKind::Contractual,
+        ChurnKind::Inactivity => pb::ChurnKind::Inactivity,
+    };
+    pb::Settings {
+        churn: Some(pb::ChurnDefinition {
+            kind: kind.into(),
+            horizon: Some(time::duration_to_pb(churn.horizon)),
+            qualifying_events: churn.qualifying_events,
+        }),
+        currency: currency.as_str().to_owned(),
+        etag: view.etag,
+    }
+}
+
+/// The change that a request asks for: the fields of the mask, or without one those that are present.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::app::Error::Invalid) naming every unknown path and every value that cannot be one.
+pub(in crate::rpc) fn change(
+    sent: Option<pb::Settings>,
+    mask: Option<prost_types::FieldMask>,
+) -> Result<SettingsChange> {
+    let sent = sent.unwrap_or_default();
+    let churn = sent.churn.unwrap_or_default();
+    let mut violations = Violations::new();
+    let fields = match mask {
+        Some(mask) if !mask.paths.is_empty() => Fields::named(&mask.paths, &mut violations),
+        _ => Fields::present(&churn, &sent.currency),
+    };
+    let change = violations.within("settings", |violations| SettingsChange {
+        churn_kind: fields.kind.then(|| churn_kind(churn.kind, violations)),
+        churn_horizon: fields.horizon.then(|| horizon(churn.horizon, violations)),
+        qualifying_events: fields.qualifying_events.then_some(churn.qualifying_events),
+        currency: fields.currency.then(|| money::currency(&sent.currency, "currency", violations)),
+        etag: sent.etag,
+    });
+    if !violations.is_empty() {
+        // The use case is not reached, so the rest is checked here: a caller hears of all faults at once.
+        let mut rest = Settings::default();
+        rest.churn.qualifying_events = change.qualifying_events.clone().unwrap_or_default();
+        violations.within("settings", |violations| rest.check(violations));
+    }
+    checked(violations).map(|()| change)
+}
+
+/// Which fields are to change.
+#[derive(Default)]
+struct Fields {
+    kind: bool,
+    horizon: bool,
+    qualifying_events: bool,
+    currency: bool,
+}
+
+impl Fields {
+    fn named(paths: &[String], violations: &mut Violations) -> Self {
+        let mut fields = Self::default();
+        for (position, path) in paths.iter().enumerate() {
+            match path.as_str() {
+                "churn" => (fields.kind, fields.horizon, fields.qualifying_events) = (true, true, true),
+                "churn.kind" => fields.kind = true,
+                "churn.horizon" => fields.horizon = true,
+                "churn.qualifying_events" => fields.qualifying_events = true,
+                "currency" => fields.currency = true,
+                _ => violations.add(&format!("update_mask.paths[{position}]"), "must be a path of Settings to change"),
+            }
+        }
+        fields
+    }
+
+    fn present(churn: &pb::ChurnDefinition, currency: &str) -> Self {
+        Self {
+            kind: churn.kind != i32::from(pb::ChurnKind::Unspecified),
+            horizon: churn.horizon.is_some(),
+            qualifying_events: !churn.qualifying_events.is_empty(),
+            currency: !currency.is_empty(),
+        }
+    }
+}
+
+fn churn_kind(kind: i32, violations: &mut Violations) -> ChurnKind {
+    match pb::ChurnKind::try_from(kind) {
+        Ok(pb::ChurnKind::Contractual) => ChurnKind::Contractual,
+        Ok(pb::ChurnKind::Inactivity | pb::ChurnKind::Unspecified) => ChurnKind::Inactivity,
+        Err(_) => {
+            violations.add("churn.kind", "must be a value of ChurnKind");
+            ChurnKind::Inactivity
+        }
+    }
+}
+
+fn horizon(sent: Option<prost_types::Duration>, violations: &mut Violations) -> Duration {
+    let default = Settings::default().churn.horizon;
+    let Some(sent) = sent else { return default };
+    let whole_days = sent.nanos == 0 && sent.seconds % SECONDS_PER_DAY == 0;
+    match u64::try_from(sent.seconds).map(Duration::from_secs) {
+        Ok(horizon) if whole_days && limits::HORIZON.contains(&horizon) => horizon,
+        _ => {
+            violations.add("churn.horizon", "must be a whole number of days from 1 to 730");
+            default
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Training runs.
+
+use super::{model, read::checked, time, value};
+use crate::app::{Error, Resource, Result, RunView, TrainingRequest};
+use crate::domain::id::RunId;
+use crate::domain::model::ModelKind;
+use crate::domain::training::{TrainingRun, TrainingState};
+use crate::domain::violation::Violations;
+use crate::rpc::{pb, status};
+
+/// What a request asks to be trained; `None` for a kind that cannot be trained yet.
+///
+/// # Errors
+/// [`Error::Invalid`] for a kind that is none or needs no training, and for parameters that cannot be read.
+pub(in crate::rpc) fn request(sent: pb::CreateTrainingRunRequest) -> Result<Option<TrainingRequest>> {
+    let mut violations = Violations::new();
+    let kind = match pb::ModelKind::try_from(sent.kind) {
+        Ok(pb::ModelKind::Segments) => Some(ModelKind::Segments),
+        Ok(pb::ModelKind::Churn) => Some(ModelKind::Churn),
+        Ok(pb::ModelKind::Satisfaction) => None,
+        Ok(pb::ModelKind::Effort) => {
+            violations
+                .add("kind", "must not be MODEL_KIND_EFFORT: the behaviour index answers it and needs no training");
+            None
+        }
+        Ok(pb::ModelKind::Unspecified) | Err(_) => {
+            violations.add("kind", "must be MODEL_KIND_SEGMENTS or MODEL_KIND_CHURN");
+            None
+        }
+    };
+    let parameters = value::from_pb(sent.parameters, "parameters", &mut violations);
+    checked(violations)?;
+    Ok(kind.map(|kind| TrainingRequest { kind, parameters, request_id: sent.request_id }))
+}
+
+/// The run that a request names.
+///
+/// # Errors
+/// [`Error::Invalid`] where it names none; [`Error::NotFound`] for a text that we never hand out.
+pub(in crate::rpc) fn run_id(text: &str) -> Result<RunId> {
+    if text.is_empty() {
+        return Err(Error::invalid("run_id", "must not be empty"));
+    }
+    text.parse().map_err(|_| Error::not_found(Resource::TrainingRun, "run_id"))
+}
+
+/// A run as a caller sees it.
+pub(in crate::rpc) fn to_pb(run: &TrainingRun) -> pb::TrainingRun {
+    let state = match run.state {
+        TrainingState::Pending => pb::TrainingState::Pending,
+        TrainingState::Running => pb::TrainingState::Running,
+        TrainingState::Succeeded => pb::TrainingState::Succeeded,
+        TrainingState::Failed => pb::TrainingState::Failed,
+        TrainingState::Cancelled => pb::TrainingState::Cancelled,
+    };
+    pb::TrainingRun {
+        run_id: run.id.to_string(),
+        kind: model::kind(run.kind).into(),
+        state: state.into(),
+        progress: run.progress,
+        model_version: run.model_version.as_ref().map(ToString::to_string).unwrap_or_default(),
+        promoted: run.promoted,
+        metrics: Some(value::to_pb(&run.metrics)),
+        error: status::of_run(run),
+        create_time: Some(time::to_pb(run.create_time)),
+        start_time: run.start_time.map(time::to_pb),
+        end_time: run.end_time.map(time::to_pb),
+        parameters: Some(value::to_pb(&run.parameters)),
+        promotion_note: run.promotion_note.clone(),
+    }
+}
+
+/// A run that would be started: it has no name, because it does not exist.
+pub(in crate::rpc) fn would_be(view: &RunView) -> pb::TrainingRun {
+    pb::TrainingRun { run_id: String::new(), ..to_pb(&view.run) }
+}

@@ -1,0 +1,127 @@
+//! The way in and out: name the request, find a place and a deadline for it, say who asks, and watch the answer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::body::Watched;
+use super::complete::complete;
+use super::shed::{Admission, Place};
+use super::trace::{Names, Visit};
+use super::unwind::Caught;
+use super::{deadline, workspace};
+use crate::app::App;
+use crate::rpc::call::Call;
+use crate::rpc::status::{self, Refused};
+
+/// Puts the gate before all services.
+#[derive(Clone)]
+pub(in crate::rpc) struct GateLayer(Arc<Keeper>);
+
+/// All services behind the gate.
+#[derive(Clone)]
+pub(in crate::rpc) struct Gate<S> {
+    keeper: Arc<Keeper>,
+    inner: S,
+}
+
+struct Keeper {
+    app: App,
+    admission: Admission,
+    names: Names,
+    unary_timeout: Duration,
+}
+
+impl GateLayer {
+    pub(in crate::rpc) fn new(app: App, admission: Admission, unary_timeout: Duration) -> Self {
+        Self(Arc::new(Keeper { names: Names::new(&app), app, admission, unary_timeout }))
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { keeper: Arc::clone(&self.0), inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = self.keeper.names.of(request.headers());
+        let mut visit = Visit::new(&self.keeper.app, id, request.uri().clone());
+        let place = match self.keeper.let_in(&mut request, &mut visit) {
+            Ok(place) => place,
+            Err(refused) => return Box::pin(std::future::ready(Ok(refusal(refused, &mut visit)))),
+        };
+        let time = deadline::limit(visit.path(), request.headers(), self.keeper.unary_timeout);
+        let answer = self.inner.call(request);
+        Box::pin(async move { Ok(watch(answer, time, visit, place).await) })
+    }
+}
+
+impl Keeper {
+    /// Finds a place for a request and says in its extensions who asks.
+    fn let_in(&self, request: &mut Request<Body>, visit: &mut Visit) -> Result<Place, Refused> {
+        let place = self.admission.admit(visit.path(), request.extensions()).ok_or_else(status::overloaded)?;
+        let caller = workspace::caller(visit.path(), request.headers()).map_err(status::workspace_invalid)?;
+        visit.note_workspace(&caller.workspace);
+        request.extensions_mut().insert(Call { caller, id: visit.id.clone() });
+        Ok(place)
+    }
+}
+
+/// Waits for the answer as long as there is time, and goes on watching its body.
+async fn watch<F>(answer: F, time: Option<Duration>, mut visit: Visit, place: Place) -> Response<Body>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let mut deadline = time.map(|time| Box::pin(tokio::time::sleep(time)));
+    let overdue = async {
+        match &mut deadline {
+            Some(deadline) => deadline.await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut response = tokio::select! {
+        biased;
+        answer = Caught(Box::pin(answer)) => match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panicked) => {
+                tracing::error!(request_id = %visit.id, error = ?panicked, "a request failed");
+                return refusal(status::internal(&visit.id), &mut visit);
+            }
+        },
+        () = overdue => return refusal(status::deadline_exceeded(), &mut visit),
+    };
+    if let Some(code) = complete(response.headers_mut(), visit.path(), &visit.id) {
+        visit.note_code(code);
+    }
+    let deadline = deadline.filter(|_| deadline::is_stream(visit.path()));
+    response.map(|body| Body::new(Watched::new(body, deadline, visit, place)))
+}
+
+fn refusal(refused: Refused, visit: &mut Visit) -> Response<Body> {
+    let status = refused.into_status();
+    visit.note_code(status.code());
+    status.into_http()
+}

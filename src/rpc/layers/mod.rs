@@ -1,0 +1,14 @@
+//! What every request passes on its way in and its answer on the way out. One service holds it all together, because
+//! four boxes around each body would cost more than most requests.
+
+mod body;
+mod complete;
+mod deadline;
+mod gate;
+mod shed;
+mod trace;
+mod unwind;
+mod workspace;
+
+pub(super) use gate::GateLayer;
+pub(super) use shed::{Admission, ConnectionSlots};

@@ -1,0 +1,102 @@
+//! How much work is taken on at once. What is more is refused before anything of it is done, so that a caller may
+//! repeat it and the others are still answered in time.
+
+use std::sync::Arc;
+
+use http::Extensions;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The path of health checks: they are answered however busy the server is.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Requests of one stream that may be unanswered while the server has room.
+const CREDIT: usize = 8;
+
+/// The places for requests in this server.
+#[derive(Clone)]
+pub(in crate::rpc) struct Admission {
+    places: Arc<Semaphore>,
+    in_all: usize,
+}
+
+/// The places for requests of one connection; a request finds them among its extensions.
+#[derive(Clone)]
+pub(in crate::rpc) struct ConnectionSlots(Arc<Semaphore>);
+
+/// A request's places; they are free again when this is dropped.
+pub(super) struct Place {
+    _server: Option<OwnedSemaphorePermit>,
+    _connection: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    pub(in crate::rpc) fn new(in_all: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(in_all)), in_all }
+    }
+
+    /// A place for a request, if there is one.
+    pub(super) fn admit(&self, path: &str, extensions: &Extensions) -> Option<Place> {
+        if path.starts_with(HEALTH) {
+            return Some(Place { _server: None, _connection: None });
+        }
+        let connection = match extensions.get::<ConnectionSlots>() {
+            Some(slots) => Some(Arc::clone(&slots.0).try_acquire_owned().ok()?),
+            None => None,
+        };
+        let server = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place { _server: Some(server), _connection: connection })
+    }
+
+    /// How many requests of one stream may be unanswered now: fewer once less than half of the places are free.
+    pub(in crate::rpc) fn credit(&self) -> i32 {
+        let free = self.places.available_permits();
+        let credit = (CREDIT * 2 * free / self.in_all.max(1)).clamp(1, CREDIT);
+        i32::try_from(credit).unwrap_or(1)
+    }
+}
+
+impl ConnectionSlots {
+    pub(in crate::rpc) fn new(places: usize) -> Self {
+        Self(Arc::new(Semaphore::new(places)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/rapport.v1.ProfileService/GetProfile";
+
+    #[test]
+    fn what_is_too_much_is_refused_until_a_place_is_free() {
+        let admission = Admission::new(1);
+        let place = admission.admit(PATH, &Extensions::new()).expect("free");
+        assert!(admission.admit(PATH, &Extensions::new()).is_none());
+        assert!(admission.admit("/grpc.health.v1.Health/Check", &Extensions::new()).is_some());
+        drop(place);
+        assert!(admission.admit(PATH, &Extensions::new()).is_some());
+    }
+
+    #[test]
+    fn one_connection_does_not_get_all_places() {
+        let admission = Admission::new(3);
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectionSlots::new(1));
+        let _place = admission.admit(PATH, &extensions).expect("free");
+        assert!(admission.admit(PATH, &extensions).is_none());
+        assert!(admission.admit(PATH, &Extensions::new()).is_some());
+    }
+
+    #[test]
+    fn credit_shrinks_while_the_server_is_busy_and_is_never_nothing() {
+        let admission = Admission::new(4);
+        let mut places = Vec::new();
+        let credits: Vec<i32> = (0..=4)
+            .map(|_| {
+                let credit = admission.credit();
+                places.extend(admission.admit(PATH, &Extensions::new()));
+                credit
+            })
+            .collect();
+        assert_eq!(credits, [8, 8, 8, 4, 1]);
+    }
+}

@@ -1,0 +1,178 @@
+//! `PredictionService`.
+
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use super::call::Call;
+use super::convert::page::Budget;
+use super::convert::prediction::{self, ContributionLimit};
+use super::convert::{customer, read};
+use super::pb::batch_predict_result::Result as Outcome;
+use super::pb::prediction_service_server::PredictionService;
+use super::profile_service::in_place;
+use super::{pb, status};
+use crate::app::{Answer, App, CustomerRef, PredictionBatch, Result};
+
+/// Answers the calls of the service.
+pub(super) struct Predictions {
+    app: App,
+}
+
+impl Predictions {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    async fn segment(&self, call: &Call, request: pb::PredictSegmentRequest) -> Result<pb::PredictSegmentResponse> {
+        let customer = customer::from_pb(request.customer, "customer")?;
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let predicted = self.app.predict_segment(&call.caller, &customer, &read).await?;
+        let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
+        Ok(pb::PredictSegmentResponse { profile_id, revision, ..prediction::segment(predicted.answer) })
+    }
+
+    async fn effort(&self, call: &Call, request: pb::PredictEffortRequest) -> Result<pb::PredictEffortResponse> {
+        let customer = customer::from_pb(request.customer, "customer")?;
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let predicted = self.app.predict_effort(&call.caller, &customer, &read).await?;
+        let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
+        Ok(pb::PredictEffortResponse { profile_id, revision, ..prediction::effort(predicted.answer, limit) })
+    }
+
+    async fn churn(&self, call: &Call, request: pb::PredictChurnRequest) -> Result<pb::PredictChurnResponse> {
+        let customer = customer::from_pb(request.customer, "customer")?;
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let predicted = self.app.predict_churn(&call.caller, &customer, &read).await?;
+        let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
+        Ok(pb::PredictChurnResponse { profile_id, revision, ..prediction::churn(predicted.answer, limit) })
+    }
+
+    async fn all(&self, call: &Call, request: pb::PredictRequest) -> Result<pb::PredictResponse> {
+        let customer = customer::from_pb(request.customer, "customer")?;
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let predicted = self.app.predict(&call.caller, &customer, &read).await?;
+        let revision = predicted.revision.to_string();
+        Ok(pb::PredictResponse { revision, ..prediction::all(call, predicted.answer, limit) })
+    }
+
+    async fn batch(&self, call: &Call, request: pb::BatchPredictRequest) -> Result<pb::BatchPredictResponse> {
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let limit = ContributionLimit::of_many(request.contribution_limit)?;
+        let customers = customer::batch(request.customers)?;
+        let named: Vec<CustomerRef> = customers.iter().flatten().cloned().collect();
+        let (answers, revision) = self.app.batch_predict(&call.caller, &named, &read).await?;
+        let mut budget = Budget::default();
+        let results = in_place(customers, answers).map(|answer| fitting(outcome(call, answer, limit), &mut budget));
+        Ok(pb::BatchPredictResponse { results: results.collect(), revision: revision.to_string() })
+    }
+
+    async fn stream(
+        &self,
+        call: &Call,
+        request: pb::StreamPredictionsRequest,
+    ) -> Result<BoxStream<pb::StreamPredictionsResponse>> {
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let limit = ContributionLimit::of_many(request.contribution_limit)?;
+        let kinds = prediction::kinds(&request.kinds)?;
+        let segment = Some(request.segment_id).filter(|id| !id.is_empty());
+        let batches = self.app.stream_predictions(&call.caller, segment, kinds, &read).await?;
+        let call = call.clone();
+        let messages = ReceiverStream::new(batches).map(move |batch| match batch {
+            Ok(batch) => Ok(message(&call, batch, limit)),
+            Err(error) => Err(call.refuse(error)),
+        });
+        Ok(Box::pin(messages))
+    }
+}
+
+#[tonic::async_trait]
+impl PredictionService for Predictions {
+    type StreamPredictionsStream = BoxStream<pb::StreamPredictionsResponse>;
+
+    async fn predict_segment(
+        &self,
+        request: Request<pb::PredictSegmentRequest>,
+    ) -> std::result::Result<Response<pb::PredictSegmentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.segment(&call, request).await)
+    }
+
+    async fn predict_effort(
+        &self,
+        request: Request<pb::PredictEffortRequest>,
+    ) -> std::result::Result<Response<pb::PredictEffortResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.effort(&call, request).await)
+    }
+
+    async fn predict_churn(
+        &self,
+        request: Request<pb::PredictChurnRequest>,
+    ) -> std::result::Result<Response<pb::PredictChurnResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.churn(&call, request).await)
+    }
+
+    async fn predict(
+        &self,
+        request: Request<pb::PredictRequest>,
+    ) -> std::result::Result<Response<pb::PredictResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.all(&call, request).await)
+    }
+
+    async fn batch_predict(
+        &self,
+        request: Request<pb::BatchPredictRequest>,
+    ) -> std::result::Result<Response<pb::BatchPredictResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.batch(&call, request).await)
+    }
+
+    async fn stream_predictions(
+        &self,
+        request: Request<pb::StreamPredictionsRequest>,
+    ) -> std::result::Result<Response<Self::StreamPredictionsStream>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.stream(&call, request).await)
+    }
+}
+
+fn outcome(call: &Call, answer: Result<Answer>, limit: ContributionLimit) -> pb::BatchPredictResult {
+    match answer {
+        Ok(answer) => result(call, answer, limit),
+        Err(error) => {
+            let outcome = Outcome::Error(call.item_error(error));
+            pb::BatchPredictResult { result: Some(outcome), profile_id: String::new() }
+        }
+    }
+}
+
+fn result(call: &Call, answer: Answer, limit: ContributionLimit) -> pb::BatchPredictResult {
+    let profile_id = answer.profile.to_string();
+    let outcome = Outcome::Prediction(prediction::all(call, answer, limit));
+    pb::BatchPredictResult { result: Some(outcome), profile_id }
+}
+
+/// The result, or in its place that it does not fit into the reply any more.
+fn fitting(result: pb::BatchPredictResult, budget: &mut Budget) -> pb::BatchPredictResult {
+    if budget.take(&result) {
+        return result;
+    }
+    let outcome = Outcome::Error(status::response_too_large().into_item());
+    pb::BatchPredictResult { result: Some(outcome), ..result }
+}
+
+/// One message of a stream. It stays below what clients accept: the answers about one customer take at most 4 KiB
+/// with the largest number of contributions, and the use case gives at most 500 at a time.
+fn message(call: &Call, batch: PredictionBatch, limit: ContributionLimit) -> pb::StreamPredictionsResponse {
+    pb::StreamPredictionsResponse {
+        results: batch.answers.into_iter().map(|answer| result(call, answer, limit)).collect(),
+        revision: batch.revision.to_string(),
+    }
+}
