@@ -28,7 +28,7 @@ const ITEM_BYTES: usize = 64 << 10;
 pub(super) struct Refused {
     code: Code,
     message: String,
-    details: ErrorDetails,
+    details: Box<ErrorDetails>,
 }
 
 /// The status of a call that failed.
@@ -197,12 +197,12 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
 impl Refused {
     fn new(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
         let details = ErrorDetails::with_error_info(name(reason), DOMAIN, HashMap::new());
-        Self { code, message: message.into(), details }
+        Self { code, message: message.into(), details: Box::new(details) }
     }
 
     /// As the status of a call.
     pub(super) fn into_status(self) -> Status {
-        Status::with_error_details(self.code, self.message, self.details)
+        Status::with_error_details(self.code, self.message, *self.details)
     }
 
     /// As the status of one item of a batch.

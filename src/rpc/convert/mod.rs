@@ -1,6 +1,7 @@
 //! The contract's messages to the domain's types and back, one file per resource. Nothing is decided here: a
 //! conversion either has a meaning in the domain or becomes a violation that names the field and the limit.
 
+mod count;
 pub(super) mod customer;
 pub(super) mod event;
 pub(super) mod mask;
@@ -18,7 +19,4 @@ pub(super) mod time;
 pub(super) mod training;
 pub(super) mod value;
 
-/// A count as the wire carries it; there is no customer with more than `i64::MAX` of anything.
-pub(super) fn count(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
-}
+pub(super) use count::count;

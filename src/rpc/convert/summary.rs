@@ -79,7 +79,7 @@ pub(super) fn support(support: &Support) -> Option<pb::SupportSummary> {
     let last = support.last?;
     let totals = &support.totals;
     let mut recent: Vec<&Episode> = support.recent.iter().collect();
-    recent.sort_by(|a, b| b.last.cmp(&a.last));
+    recent.sort_by_key(|episode| std::cmp::Reverse(episode.last));
     let resolved = support.resolved_episodes as f64;
     let hours = support.resolution_seconds / SECONDS_PER_HOUR;
     Some(pb::SupportSummary {

@@ -1,0 +1,12 @@
+//! Holds the gRPC surface to what the comments in `proto/` promise, through a real client and the real transport.
+//!
+//! One binary, because each would link the whole server again.
+
+mod errors;
+mod events;
+mod predictions;
+mod profiles;
+mod settings;
+mod support;
+mod training;
+mod transport;

@@ -1,0 +1,385 @@
+//! A server under test: the whole stack on a port of its own, with a clock that stands still.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prost::Message as _;
+use rapport::app::App;
+use rapport::app::context::Context;
+use rapport::domain::time::Timestamp;
+use rapport::rpc::pb::admin_service_client::AdminServiceClient;
+use rapport::rpc::pb::event_service_client::EventServiceClient;
+use rapport::rpc::pb::prediction_service_client::PredictionServiceClient;
+use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
+use rapport::rpc::pb::segment_service_client::SegmentServiceClient;
+use rapport::rpc::pb::training_service_client::TrainingServiceClient;
+use rapport::rpc::{self, RpcOptions, pb};
+use rapport::store::Store;
+use rapport::store::memory::MemoryStore;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+/// 2026-03-01T12:00:00Z, the time of every server under test.
+pub(crate) const NOW: i64 = 1_772_366_400;
+
+/// A channel that names a workspace.
+pub(crate) type Wire = InterceptedService<Channel, Workspace>;
+
+/// A server under test; it stops when it is dropped.
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) app: App,
+    pub(crate) channel: Channel,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+/// What a test may choose about its server.
+pub(crate) struct Builder {
+    store: Arc<dyn Store>,
+    options: RpcOptions,
+}
+
+/// A clock that stands still, and ids that count up.
+pub(crate) struct TestClock {
+    ids: AtomicU64,
+}
+
+/// Names the workspace of every request.
+#[derive(Clone)]
+pub(crate) struct Workspace(AsciiMetadataValue);
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    pub(crate) fn builder() -> Builder {
+        Builder { store: Arc::new(MemoryStore::default()), options: RpcOptions::default() }
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire_of("acme")
+    }
+
+    pub(crate) fn wire_of(&self, workspace: &'static str) -> Wire {
+        InterceptedService::new(self.channel.clone(), Workspace(AsciiMetadataValue::from_static(workspace)))
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Wire> {
+        EventServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn profiles(&self) -> ProfileServiceClient<Wire> {
+        ProfileServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn segments(&self) -> SegmentServiceClient<Wire> {
+        SegmentServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn predictions(&self) -> PredictionServiceClient<Wire> {
+        PredictionServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn training(&self) -> TrainingServiceClient<Wire> {
+        TrainingServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn admin(&self) -> AdminServiceClient<Wire> {
+        AdminServiceClient::new(self.wire())
+    }
+
+    /// Sends events and gives back what became of each.
+    pub(crate) async fn ingest(&self, events: Vec<pb::Event>) -> Vec<pb::EventResult> {
+        let request = pb::IngestEventsRequest { events, validate_only: false };
+        self.events().ingest_events(request).await.expect("a batch").into_inner().results
+    }
+
+    /// Sends events that must be accepted.
+    pub(crate) async fn accept(&self, events: Vec<pb::Event>) {
+        for events in events.chunks(1_000) {
+            for result in self.ingest(events.to_vec()).await {
+                assert_eq!(result.status(), pb::EventStatus::Accepted, "{result:?}");
+            }
+        }
+    }
+
+    /// Asks the server to stop; the future ends when it has.
+    pub(crate) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
+        let _already = self.stop.take().map(|stop| stop.send(()));
+        let serving = self.serving.take();
+        async move {
+            if let Some(serving) = serving {
+                serving.await.expect("no panic").expect("served");
+            }
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn store(mut self, store: impl Store) -> Self {
+        self.store = Arc::new(store);
+        self
+    }
+
+    pub(crate) fn options(mut self, change: impl FnOnce(&mut RpcOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    pub(crate) async fn start(self) -> TestApp {
+        let clock = TestClock { ids: AtomicU64::new(1) };
+        let app = App::start(self.store, Arc::new(clock)).await.expect("starts");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _asked_or_dropped = stopped.await;
+        };
+        let serving = Some(tokio::spawn(rpc::serve(app.clone(), self.options, listener, stopped)));
+        let channel = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
+        TestApp { address, app, channel, stop: Some(stop), serving }
+    }
+}
+
+impl Context for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(NOW * 1_000_000)
+    }
+
+    fn new_id(&self) -> uuid::Uuid {
+        let millis = u64::try_from(self.now().as_micros() / 1_000).expect("after 1970");
+        let mut bytes = [0; 10];
+        bytes[2..].copy_from_slice(&self.ids.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+}
+
+impl Interceptor for Workspace {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("rapport-workspace", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The one reason of a call that failed.
+pub(crate) fn reason(status: &Status) -> String {
+    let found = tonic_types::Status::decode(status.details()).expect("details");
+    assert_eq!(found.code, i32::from(status.code()), "the details have another code");
+    item_reason(&found)
+}
+
+/// The one reason of an item that failed: exactly one ErrorInfo, ours, with a reason that the proto has.
+pub(crate) fn item_reason(status: &tonic_types::Status) -> String {
+    assert_ne!(Code::from(status.code), Code::Unknown);
+    let infos = details::<tonic_types::pb::ErrorInfo>(status, "ErrorInfo");
+    let [info] = infos.as_slice() else { panic!("{} ErrorInfos in {status:?}", infos.len()) };
+    assert_eq!(info.domain, "rapport");
+    let known = pb::ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason));
+    assert!(known.is_some_and(|reason| reason != pb::ErrorReason::Unspecified), "{}", info.reason);
+    info.reason.clone()
+}
+
+/// The paths of all fields at fault, sorted.
+pub(crate) fn fields(status: &tonic_types::Status) -> Vec<String> {
+    let requests = details::<tonic_types::pb::BadRequest>(status, "BadRequest");
+    let mut fields: Vec<String> =
+        requests.into_iter().flat_map(|request| request.field_violations).map(|violation| violation.field).collect();
+    fields.sort();
+    fields
+}
+
+/// All details of a kind.
+pub(crate) fn details<M: prost::Message + Default>(status: &tonic_types::Status, kind: &str) -> Vec<M> {
+    let of_kind = status.details.iter().filter(|any| any.type_url == format!("type.googleapis.com/google.rpc.{kind}"));
+    of_kind.map(|any| M::decode(any.value.as_slice()).expect("a detail")).collect()
+}
+
+/// The details of a call that failed.
+pub(crate) fn status_of(status: &Status) -> tonic_types::Status {
+    tonic_types::Status::decode(status.details()).expect("details")
+}
+
+pub(crate) fn identifier(kind: &str, value: &str) -> pb::Identifier {
+    pb::Identifier { r#type: kind.to_owned(), value: value.to_owned() }
+}
+
+/// Names a customer by a user id.
+pub(crate) fn user(value: &str) -> Option<pb::CustomerRef> {
+    let customer = pb::customer_ref::Customer::Identifier(identifier("user_id", value));
+    Some(pb::CustomerRef { customer: Some(customer) })
+}
+
+/// An event of a user at a time in seconds.
+pub(crate) fn event(id: &str, user: &str, seconds: i64, payload: pb::event::Payload) -> pb::Event {
+    pb::Event {
+        event_id: id.to_owned(),
+        source: "test".to_owned(),
+        identifiers: vec![identifier("user_id", user)],
+        original_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        channel: "web".to_owned(),
+        payload: Some(payload),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn track(name: &str) -> pb::event::Payload {
+    pb::event::Payload::Track(pb::Track { name: name.to_owned(), properties: None })
+}
+
+pub(crate) fn purchase(revenue: f64) -> pb::event::Payload {
+    pb::event::Payload::Purchase(pb::Purchase { revenue, currency: "EUR".to_owned(), ..Default::default() })
+}
+
+pub(crate) fn contact(kind: pb::ContactKind, case_id: &str) -> pb::event::Payload {
+    pb::event::Payload::SupportContact(pb::SupportContact {
+        kind: kind.into(),
+        case_id: case_id.to_owned(),
+        ..Default::default()
+    })
+}
+
+pub(crate) fn text(text: &str) -> prost_types::Value {
+    prost_types::Value { kind: Some(prost_types::value::Kind::StringValue(text.to_owned())) }
+}
+
+pub(crate) fn number(number: f64) -> prost_types::Value {
+    prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(number)) }
+}
+
+pub(crate) fn list(values: Vec<prost_types::Value>) -> prost_types::Value {
+    prost_types::Value { kind: Some(prost_types::value::Kind::ListValue(prost_types::ListValue { values })) }
+}
+
+pub(crate) fn data<const N: usize>(fields: [(&str, prost_types::Value); N]) -> Option<prost_types::Struct> {
+    Some(prost_types::Struct { fields: fields.map(|(key, value)| (key.to_owned(), value)).into() })
+}
+
+pub(crate) use broken::BrokenStore;
+
+/// A store that fails on purpose.
+mod broken {
+    use async_trait::async_trait;
+    use rapport::domain::event::{Event, EventKey};
+    use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
+    use rapport::domain::id::{ProfileId, Revision, WorkspaceId};
+    use rapport::domain::identifier::Identifier;
+    use rapport::domain::model::ModelVersion;
+    use rapport::domain::profile::Profile;
+    use rapport::store::{
+        ArtifactStore, Commit, CommitStore, DocumentReader, Error, EventReader, ProfileReader, Result, Store,
+        StoredEvent, Versioned,
+    };
+
+    /// Looking for a customer fails, or never ends; looking for an event panics; documents are read and absent.
+    #[derive(Default)]
+    pub(crate) struct BrokenStore {
+        hangs: bool,
+    }
+
+    impl BrokenStore {
+        pub(crate) fn hanging() -> Self {
+            Self { hangs: true }
+        }
+    }
+
+    fn planted<T>() -> Result<T> {
+        Err(Error::Index("planted".to_owned()))
+    }
+
+    #[async_trait]
+    impl ProfileReader for BrokenStore {
+        async fn profiles(&self, _: &WorkspaceId, _: &[ProfileId]) -> Result<Vec<Option<Profile>>> {
+            planted()
+        }
+
+        async fn owners(&self, _: &WorkspaceId, _: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
+            if self.hangs { std::future::pending().await } else { planted() }
+        }
+
+        async fn scan_profiles(&self, _: &WorkspaceId, _: Option<ProfileId>, _: usize) -> Result<Vec<Profile>> {
+            planted()
+        }
+
+        async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl EventReader for BrokenStore {
+        async fn find_events(&self, _: &WorkspaceId, _: &[EventKey]) -> Result<Vec<Option<StoredEvent>>> {
+            panic!("planted");
+        }
+
+        async fn timelines(&self, _: &WorkspaceId, _: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
+            planted()
+        }
+    }
+
+    #[async_trait]
+    impl DocumentReader for BrokenStore {
+        async fn document(&self, _: &WorkspaceId, _: &DocumentKey) -> Result<Option<Versioned<Document>>> {
+            Ok(None)
+        }
+
+        async fn documents(
+            &self,
+            _: &WorkspaceId,
+            _: DocumentKind,
+            _: Option<&str>,
+            _: usize,
+        ) -> Result<Vec<Versioned<Document>>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl CommitStore for BrokenStore {
+        async fn commit(&self, _: Commit) -> Result<Revision> {
+            planted()
+        }
+
+        fn revision(&self) -> Revision {
+            Revision::default()
+        }
+    }
+
+    #[async_trait]
+    impl ArtifactStore for BrokenStore {
+        async fn put_artifact(&self, _: &WorkspaceId, _: &ModelVersion, _: Vec<u8>) -> Result<()> {
+            planted()
+        }
+
+        async fn artifact(&self, _: &WorkspaceId, _: &ModelVersion) -> Result<Option<Vec<u8>>> {
+            planted()
+        }
+
+        async fn remove_artifact(&self, _: &WorkspaceId, _: &ModelVersion) -> Result<()> {
+            planted()
+        }
+    }
+
+    #[async_trait]
+    impl Store for BrokenStore {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn takes_writes(&self) -> bool {
+            true
+        }
+
+        async fn close(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+}
