@@ -106,7 +106,7 @@ fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::
     for (customer, timeline) in timelines {
         rows.add(*customer, &fold::refold(timeline));
     }
-    let parameters = SegmentParameters { k: None, seed: SEED };
+    let parameters = SegmentParameters { k: None, seed: SEED, next_number: 1 };
     let began = Instant::now();
     let trained = segments::train(&rows, &parameters, None, &())?;
     table.time("training of segments", began.elapsed());

@@ -4,7 +4,7 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use super::get_models::ModelView;
-use super::request::Repeat;
+use super::request::{Repeat, finish};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
 use crate::domain::id::Revision;
 use crate::domain::model::ModelVersion;
@@ -23,19 +23,23 @@ impl App {
     ) -> Result<(ModelView, Revision)> {
         let named = match self.find_repeat(caller, request_id, "ActivateModel", version).await? {
             Repeat::No(named) => named,
-            Repeat::Yes(RequestResult::Model(version)) => return self.get_model(caller, &version, None).await,
-            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+            Repeat::Yes(RequestResult::Model(version), _) => return self.get_model(caller, &version, None).await,
+            Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
         };
         let (record, model) = self.load_model(&caller.workspace, version).await?;
         let kind = record.reference.kind;
-        let pointer = self.store.document(&caller.workspace, &DocumentKey::active_model(kind)).await?;
+        let seen = self.pointer(&caller.workspace, kind).await?.map(|pointer| pointer.revision);
         let mut commit = self.new_commit(caller);
-        let seen = pointer.map(|pointer| pointer.revision);
         commit.preconditions.push(Precondition::Document(DocumentKey::active_model(kind), seen));
         commit.facts.push(Fact::Document(Document::ActiveModel(kind, version.clone())));
         named.record(RequestResult::Model(version.clone()), &mut commit);
-        let revision = self.store.commit(commit).await?;
-        self.registry.put(&caller.workspace, record.reference.clone(), model);
-        Ok((ModelView { record, active: true }, revision))
+        let (app, workspace) = (self.clone(), caller.workspace.clone());
+        // A caller who hangs up must not come between the commit and the swap.
+        finish(async move {
+            let revision = app.store.commit(commit).await?;
+            app.registry.put(&workspace, record.reference.clone(), model, revision);
+            Ok((ModelView { record, active: true }, revision))
+        })
+        .await
     }
 }

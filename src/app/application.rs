@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::registry::Registry;
-use super::train::Trainer;
+use super::trainer::Trainer;
 use crate::domain::id::Revision;
 use crate::domain::identity::IdentityRules;
 use crate::domain::time::Timestamp;

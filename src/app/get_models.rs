@@ -87,7 +87,7 @@ impl App {
     }
 
     pub(super) async fn view(&self, caller: &Caller, record: ModelRecord) -> Result<ModelView> {
-        let active = self.active_version(&caller.workspace, record.reference.kind).await?;
+        let active = self.pointer(&caller.workspace, record.reference.kind).await?.map(|pointer| pointer.value);
         Ok(ModelView { active: active.as_ref() == Some(&record.reference.version), record })
     }
 

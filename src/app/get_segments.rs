@@ -10,6 +10,8 @@ use crate::domain::segment::Segment;
 
 /// Profiles that one page of members looks at, at most: a page of a rare segment ends early rather than late.
 const LOOKED_AT_PER_PAGE: usize = 20_000;
+/// Profiles that it reads at a time.
+const LOOKED_AT_ONCE: usize = 500;
 
 impl Listed for (Segment, ModelRef) {
     type Cursor = String;
@@ -90,8 +92,8 @@ impl App {
         let mut items: Vec<Found> = Vec::new();
         let mut looked_at = 0;
         loop {
-            let profiles = self.store.scan_profiles(&caller.workspace, after, limit).await?;
-            let at_end = profiles.len() < limit;
+            let profiles = self.store.scan_profiles(&caller.workspace, after, LOOKED_AT_ONCE).await?;
+            let at_end = profiles.len() < LOOKED_AT_ONCE;
             looked_at += profiles.len();
             for profile in profiles {
                 let id = profile.id;

@@ -32,7 +32,7 @@ pub struct IncomingEvent {
 pub enum IngestMode {
     /// Do it.
     Commit,
-    /// Tell what would happen; the ids of profiles that would be new are made up.
+    /// Tell what would happen.
     ValidateOnly,
 }
 
@@ -59,6 +59,8 @@ pub struct Outcome {
 pub enum OutcomeStatus {
     /// It is kept for ever and belongs to this customer.
     Accepted(ProfileId),
+    /// It would be accepted, for this customer or, where there is none, for a new one.
+    Acceptable(Option<ProfileId>),
     /// It was accepted before and belongs to this customer.
     Duplicate(ProfileId),
     /// It was not taken, and why.
@@ -79,6 +81,21 @@ struct Round {
     facts: Vec<Fact>,
     projection: Projection,
     preconditions: Vec<Precondition>,
+}
+
+impl Round {
+    /// What would become of each event. The ids of profiles that would be new were made up and are left out.
+    fn into_forecast(self) -> HashMap<usize, OutcomeStatus> {
+        let known = |id: &ProfileId| {
+            let read = |seen: &Precondition| matches!(seen, Precondition::Profile(seen, Some(_)) if seen == id);
+            self.preconditions.iter().any(read)
+        };
+        let forecast = |status| match status {
+            OutcomeStatus::Accepted(id) => OutcomeStatus::Acceptable(Some(id).filter(known)),
+            other => other,
+        };
+        self.statuses.into_iter().map(|(position, status)| (position, forecast(status))).collect()
+    }
 }
 
 impl App {
@@ -118,7 +135,7 @@ impl App {
                 let (event, identifiers) = draft.accept(received, violations)?;
                 let identifiers = self.rules.sort_out(identifiers);
                 if identifiers.usable.is_empty() {
-                    let description = "has no usable identifier: all values stand for nobody";
+                    let description = "has no usable identifier: each value stands for nobody or is incomplete";
                     violations.add_because(ViolationReason::IdentifierRequired, "identifiers", description);
                 }
                 Some((event, identifiers))
@@ -146,7 +163,10 @@ impl App {
     ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
         for _ in 0..limits::CONFLICT_RETRIES {
             let round = self.decide(caller, &checked, received).await?;
-            if round.facts.is_empty() || mode == IngestMode::ValidateOnly {
+            if mode == IngestMode::ValidateOnly {
+                return Ok((round.into_forecast(), self.store.revision()));
+            }
+            if round.facts.is_empty() {
                 return Ok((round.statuses, self.store.revision()));
             }
             let commit = Commit {

@@ -19,6 +19,7 @@ mod server_info;
 mod settings;
 mod stream_predictions;
 mod train;
+mod trainer;
 mod training_runs;
 
 pub use application::App;

@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::application::App;
 use super::error::{Error, Reason, Result};
 use crate::domain::fact::{Document, DocumentKey};
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
 use crate::models::artifact::{self, Model};
 use crate::models::churn::ChurnModel;
 use crate::models::segments::SegmentModel;
+use crate::store::Versioned;
 
 /// Models by workspace and kind. A reader gets the old model or the new one, never half of one.
 #[derive(Default)]
@@ -24,10 +25,17 @@ pub(super) struct Serving {
 }
 
 /// A model that answers.
-#[derive(Clone)]
 pub(super) struct Served<M> {
     pub(super) reference: Arc<ModelRef>,
     pub(super) model: Arc<M>,
+    /// The commit that made it answer.
+    since: Revision,
+}
+
+impl<M> Clone for Served<M> {
+    fn clone(&self) -> Self {
+        Self { reference: Arc::clone(&self.reference), model: Arc::clone(&self.model), since: self.since }
+    }
 }
 
 impl Registry {
@@ -36,15 +44,21 @@ impl Registry {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(workspace).cloned().unwrap_or_default()
     }
 
-    /// Lets a model answer from the next request on.
-    pub(super) fn put(&self, workspace: &WorkspaceId, reference: ModelRef, model: Model) {
-        let reference = Arc::new(reference);
+    /// Lets a model answer from the next request on. Of two models that come here out of order, the one whose commit
+    /// is the later stays.
+    pub(super) fn put(&self, workspace: &WorkspaceId, reference: ModelRef, model: Model, since: Revision) {
         let mut workspaces = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let serving = workspaces.entry(workspace.clone()).or_default();
         match model {
-            Model::Churn(model) => serving.churn = Some(Served { reference, model: Arc::new(model) }),
-            Model::Segments(model) => serving.segments = Some(Served { reference, model: Arc::new(model) }),
+            Model::Churn(model) => replace(&mut serving.churn, reference, model, since),
+            Model::Segments(model) => replace(&mut serving.segments, reference, model, since),
         }
+    }
+}
+
+fn replace<M>(served: &mut Option<Served<M>>, reference: ModelRef, model: M, since: Revision) {
+    if served.as_ref().is_none_or(|served| served.since <= since) {
+        *served = Some(Served { reference: Arc::new(reference), model: Arc::new(model), since });
     }
 }
 
@@ -63,9 +77,11 @@ impl App {
     pub(super) async fn load_models(&self) -> Result<()> {
         for workspace in self.store.workspaces().await? {
             for kind in ModelKind::ALL {
-                let Some(version) = self.active_version(&workspace, kind).await? else { continue };
+                let Some(Versioned { revision, value: version }) = self.pointer(&workspace, kind).await? else {
+                    continue;
+                };
                 match self.load_model(&workspace, &version).await {
-                    Ok((record, model)) => self.registry.put(&workspace, record.reference, model),
+                    Ok((record, model)) => self.registry.put(&workspace, record.reference, model, revision),
                     Err(error) => tracing::error!(
                         %workspace, model_version = %version, error = %crate::app::error::chain(&error),
                         "a model cannot be loaded; activate another one or train a new one"
@@ -76,15 +92,15 @@ impl App {
         Ok(())
     }
 
-    /// The version that the stored pointer names.
-    pub(super) async fn active_version(
+    /// The version that the stored pointer names, with the commit that set it.
+    pub(super) async fn pointer(
         &self,
         workspace: &WorkspaceId,
         kind: ModelKind,
-    ) -> Result<Option<ModelVersion>> {
-        let pointer = self.store.document(workspace, &DocumentKey::active_model(kind)).await?;
-        Ok(pointer.and_then(|pointer| match pointer.value {
-            Document::ActiveModel(_, version) => Some(version),
+    ) -> Result<Option<Versioned<ModelVersion>>> {
+        let stored = self.store.document(workspace, &DocumentKey::active_model(kind)).await?;
+        Ok(stored.and_then(|Versioned { revision, value }| match value {
+            Document::ActiveModel(_, value) => Some(Versioned { revision, value }),
             _ => None,
         }))
     }

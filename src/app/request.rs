@@ -6,6 +6,7 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};
+use crate::domain::id::Revision;
 use crate::domain::limits;
 use crate::domain::violation::Violations;
 use crate::store::{Commit, Precondition};
@@ -17,8 +18,8 @@ pub(super) struct NamedRequest(Option<(String, [u8; 16])>);
 pub(super) enum Repeat {
     /// No: carry it out and record it.
     No(NamedRequest),
-    /// Yes, and this came of it.
-    Yes(RequestResult),
+    /// Yes, and this came of it, in this commit.
+    Yes(RequestResult, Revision),
 }
 
 impl NamedRequest {
@@ -55,8 +56,10 @@ impl App {
         let mut digest = [0; 16];
         digest.copy_from_slice(&blake3::hash(&content).as_bytes()[..16]);
         let stored = self.store.document(&caller.workspace, &DocumentKey::request(request_id)).await?;
-        match stored.map(|stored| stored.value) {
-            Some(Document::Request(record)) if record.digest == digest => Ok(Repeat::Yes(record.result)),
+        match stored.map(|stored| (stored.value, stored.revision)) {
+            Some((Document::Request(record), revision)) if record.digest == digest => {
+                Ok(Repeat::Yes(record.result, revision))
+            }
             Some(_) => Err(Error::AlreadyExists(Reason::RequestIdReused)),
             None => Ok(Repeat::No(NamedRequest(Some((request_id.to_owned(), digest))))),
         }
@@ -72,4 +75,9 @@ impl App {
             projection: Default::default(),
         }
     }
+}
+
+/// Carries out to its end what must not stop half-way when its caller hangs up or runs out of time.
+pub(super) async fn finish<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|panicked| Err(Error::Internal(panicked.into())))
 }

@@ -64,11 +64,10 @@ impl App {
     ) -> Result<SettingsView> {
         let named = match self.find_repeat(caller, request_id, "UpdateSettings", &change).await? {
             Repeat::No(named) => named,
-            Repeat::Yes(RequestResult::Settings(settings)) => {
-                let etag = self.stored_settings(&caller.workspace).await?.revision.to_string();
-                return Ok(SettingsView { settings, etag, revision: self.store.revision() });
+            Repeat::Yes(RequestResult::Settings(settings), revision) => {
+                return Ok(SettingsView { settings, etag: revision.to_string(), revision });
             }
-            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+            Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
         };
         let stored = self.stored_settings(&caller.workspace).await?;
         if !change.etag.is_empty() && change.etag != stored.revision.to_string() {

@@ -8,6 +8,7 @@ use super::error::{Error, Resource, Result};
 use super::predict::{Answer, Kinds, answer, segment};
 use super::registry::Serving;
 use crate::domain::id::{ProfileId, Revision};
+use crate::domain::time::Timestamp;
 
 /// Customers that are read at a time; a message to the caller holds at most as many.
 const CUSTOMERS_AT_ONCE: usize = 500;
@@ -51,7 +52,9 @@ impl App {
             if kinds.churn && kinds.segment { churn.or(segments)? } else { churn.and(segments)? }
         }
         let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
-        let scan = Scan { app: self.clone(), caller: caller.clone(), segment_id, kinds, read: read.clone(), serving };
+        let now = self.reading_time(read);
+        let (app, caller, read) = (self.clone(), caller.clone(), read.clone());
+        let scan = Scan { app, caller, segment_id, kinds, read, now, serving };
         tokio::spawn(async move { scan.run(sender).await });
         Ok(receiver)
     }
@@ -63,6 +66,8 @@ struct Scan {
     segment_id: Option<String>,
     kinds: Kinds,
     read: Read,
+    /// The moment at which the stream began: every answer is as of it.
+    now: Timestamp,
     serving: Serving,
 }
 
@@ -90,8 +95,7 @@ impl Scan {
         let Some(last) = profiles.last() else { return Ok(None) };
         *after = Some(last.id);
         let profiles = self.app.as_of(&self.caller, profiles.into_iter().map(Some).collect(), &self.read).await?;
-        let now = self.app.reading_time(&self.read);
-        let found = profiles.into_iter().flatten().map(|profile| Found { profile, now });
+        let found = profiles.into_iter().flatten().map(|profile| Found { profile, now: self.now });
         let answers = found.filter(|found| self.wants(found)).map(|found| answer(&self.serving, &found, self.kinds));
         Ok(Some(PredictionBatch { answers: answers.collect(), revision }))
     }

@@ -3,21 +3,18 @@
 //! The model is published like a release: artifact first, then one commit that records the model, ends the run and
 //! moves the pointer, then the swap in memory. Whatever fails before the commit changes nothing.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
 
 use super::application::App;
 use super::customer::Caller;
-use super::error::{Result, chain};
+use super::error::{Error, Reason, Result, chain};
+use super::trainer::{Live, Part};
 use crate::domain::event::Event;
-use crate::domain::fact::{Document, DocumentKey, Fact};
+use crate::domain::fact::{Document, DocumentKind, Fact};
 use crate::domain::fold;
-use crate::domain::id::{Revision, RunId};
+use crate::domain::id::Revision;
 use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
 use crate::domain::profile::Profile;
 use crate::domain::time::{Timestamp, days};
@@ -25,15 +22,11 @@ use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingPa
 use crate::domain::value::{Map, Value};
 use crate::models::artifact::{self, Model};
 use crate::models::churn;
-use crate::models::error::{Error as ModelError, Progress};
+use crate::models::error::{Error as ModelError, Progress as _};
 use crate::models::examples::{Census, ChurnExamples, ChurnParameters, ChurnPlan};
 use crate::models::segments::{self, SegmentParameters, SegmentRows};
 use crate::store::Precondition;
 
-/// Runs that work at the same time; the others wait, so that serving keeps a core.
-const RUNS_AT_ONCE: usize = 1;
-/// Runs that may wait.
-pub(super) const RUNS_WAITING: usize = 16;
 /// Customers that are read at a time.
 const CUSTOMERS_AT_ONCE: usize = 1_000;
 /// The share of a run's progress that reading the data takes.
@@ -48,83 +41,6 @@ pub struct TrainingRequest {
     pub parameters: Map,
     /// The caller's name of the request, may be empty.
     pub request_id: String,
-}
-
-/// The runs that wait or work in this process.
-pub(super) struct Trainer {
-    turns: Arc<Semaphore>,
-    live: Mutex<HashMap<RunId, Arc<Live>>>,
-}
-
-/// A run that waits or works.
-pub(super) struct Live {
-    progress: watch::Sender<f64>,
-    cancelled: AtomicBool,
-}
-
-impl Trainer {
-    pub(super) fn start() -> Self {
-        Self { turns: Arc::new(Semaphore::new(RUNS_AT_ONCE)), live: Mutex::default() }
-    }
-
-    /// Lets no run begin any more and tells those at work to stop. Their records stay as they are, and the next
-    /// start ends them.
-    pub(super) fn stop(&self) {
-        self.turns.close();
-        for live in self.runs().values() {
-            live.cancel();
-        }
-    }
-
-    pub(super) fn live(&self, run: RunId) -> Option<Arc<Live>> {
-        self.runs().get(&run).cloned()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.runs().len() >= RUNS_AT_ONCE + RUNS_WAITING
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Live {
-    pub(super) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn progress(&self) -> f64 {
-        *self.progress.borrow()
-    }
-
-    /// Wakes at every step forward, and fails once the run has ended.
-    pub(super) fn watch(&self) -> watch::Receiver<f64> {
-        self.progress.subscribe()
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-}
-
-/// Progress of the part of a run that begins at `from` and takes `share` of it.
-struct Part<'a> {
-    live: &'a Live,
-    from: f64,
-    share: f64,
-}
-
-impl Progress for Part<'_> {
-    fn report(&self, done: f64) -> ControlFlow<()> {
-        let progress = self.from + self.share * done.clamp(0.0, 1.0);
-        self.live.progress.send_if_modified(|before| {
-            let forward = progress >= *before + 0.001;
-            *before = before.max(progress);
-            forward
-        });
-        if self.live.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
 }
 
 /// A trained model on its way to being published.
@@ -152,8 +68,15 @@ enum Ending {
     Cancelled,
 }
 
+/// The model that answered when a run began: what the gate compares with, and what the new one may replace.
+#[derive(Default)]
+struct Incumbent {
+    pointer: Option<Revision>,
+    model: Option<Model>,
+}
+
 /// A run at work: everything happens on one blocking thread, so that serving never waits for it.
-struct Job {
+pub(super) struct Job {
     app: App,
     caller: Caller,
     runtime: Handle,
@@ -161,50 +84,33 @@ struct Job {
     revision: Revision,
     parameters: TrainingParameters,
     live: Arc<Live>,
-}
-
-impl App {
-    /// Puts a recorded run into the queue.
-    pub(super) fn enqueue(
-        &self,
-        caller: &Caller,
-        run: TrainingRun,
-        revision: Revision,
-        parameters: TrainingParameters,
-    ) {
-        let live = Arc::new(Live { progress: watch::Sender::new(0.0), cancelled: AtomicBool::new(false) });
-        self.trainer.runs().insert(run.id, Arc::clone(&live));
-        let (app, caller, turns) = (self.clone(), caller.clone(), Arc::clone(&self.trainer.turns));
-        tokio::spawn(async move {
-            let id = run.id;
-            let runtime = Handle::current();
-            let trainer = Arc::clone(&app.trainer);
-            // Without a turn the server is stopping; the next start ends the run.
-            if let Ok(_turn) = turns.acquire_owned().await {
-                let job = Job { app, caller, runtime, run, revision, parameters, live };
-                if let Err(error) = tokio::task::spawn_blocking(move || job.work()).await {
-                    tracing::error!(run_id = %id, %error, "a training run has panicked");
-                }
-            }
-            trainer.runs().remove(&id);
-        });
-    }
+    incumbent: Incumbent,
 }
 
 impl Job {
-    fn work(mut self) {
-        if let Err(error) = self.try_work() {
-            tracing::error!(run_id = %self.run.id, error = %chain(&error), "a training run could not be recorded");
-        }
+    /// A job for a run that was recorded by a commit. Called within the runtime that serves.
+    pub(super) fn new(
+        app: App,
+        caller: Caller,
+        (run, revision): (TrainingRun, Revision),
+        (parameters, live): (TrainingParameters, Arc<Live>),
+    ) -> Self {
+        let (runtime, incumbent) = (Handle::current(), Incumbent::default());
+        Self { app, caller, runtime, run, revision, parameters, live, incumbent }
     }
 
-    fn try_work(&mut self) -> Result<()> {
+    /// Works until the run's record has ended.
+    ///
+    /// # Errors
+    /// When the store fails; the record may be open then.
+    pub(super) fn work(mut self) -> Result<()> {
         self.run.state = TrainingState::Running;
         self.run.start_time = Some(self.app.context.now());
         self.revision = self.save_run(Vec::new())?;
+        self.incumbent = self.find_incumbent()?;
         let ending = self.train();
         // A stopping server cancels the work, not the run: the next start ends it as interrupted.
-        if self.app.trainer.turns.is_closed() {
+        if self.app.trainer.is_stopping() {
             return Ok(());
         }
         self.run.end_time = Some(self.app.context.now());
@@ -213,6 +119,22 @@ impl Job {
             Ending::Failed(failure) => self.end(TrainingState::Failed, Some(failure)),
             Ending::Cancelled => self.end(TrainingState::Cancelled, None),
         }
+    }
+
+    /// Reads the pointer before the training, so that an activation that comes in between is noticed.
+    fn find_incumbent(&self) -> Result<Incumbent> {
+        let workspace = &self.caller.workspace;
+        let Some(pointer) = self.runtime.block_on(self.app.pointer(workspace, self.run.kind))? else {
+            return Ok(Incumbent::default());
+        };
+        let model = match self.runtime.block_on(self.app.load_model(workspace, &pointer.value)) {
+            Ok((_, model)) => Some(model),
+            Err(error) => {
+                tracing::warn!(model_version = %pointer.value, error = %chain(&error), "training without the model before");
+                None
+            }
+        };
+        Ok(Incumbent { pointer: Some(pointer.revision), model })
     }
 
     fn end(&mut self, state: TrainingState, failure: Option<TrainingFailure>) -> Result<()> {
@@ -246,9 +168,10 @@ impl Job {
                 Ending::Failed(TrainingFailure { reason: TrainingFailureReason::NotEnoughData, message })
             }
             Err(stop) => {
-                tracing::error!(run_id = %self.run.id, error = %stop, "a training run has failed");
-                let message = "training failed for a reason of ours; the server's log names it".to_owned();
-                Ending::Failed(TrainingFailure { reason: TrainingFailureReason::Internal, message })
+                if !self.app.trainer.is_stopping() {
+                    tracing::error!(run_id = %self.run.id, error = %stop, "a training run has failed");
+                }
+                Ending::Failed(TrainingFailure::internal())
             }
         }
     }
@@ -273,8 +196,10 @@ impl Job {
             }
             Ok(())
         })?;
-        let serving = self.app.registry.serving(&self.caller.workspace);
-        let previous = serving.churn.as_ref().map(|served| &*served.model);
+        let previous = match &self.incumbent.model {
+            Some(Model::Churn(model)) => Some(model),
+            _ => None,
+        };
         let trained = churn::train(&examples, previous, &self.part(READING, 1.0 - READING))?;
         Ok(Trained {
             model: Model::Churn(trained.model),
@@ -297,9 +222,12 @@ impl Job {
             }
             Ok(())
         })?;
-        let serving = self.app.registry.serving(&self.caller.workspace);
-        let previous = serving.segments.as_ref().map(|served| &*served.model);
-        let parameters = SegmentParameters { k: self.parameters.k, seed: self.parameters.seed };
+        let previous = match &self.incumbent.model {
+            Some(Model::Segments(model)) => Some(model),
+            _ => None,
+        };
+        let next_number = self.next_segment_number()?;
+        let parameters = SegmentParameters { k: self.parameters.k, seed: self.parameters.seed, next_number };
         let trained = segments::train(&rows, &parameters, previous, &self.part(READING, 1.0 - READING))?;
         Ok(Trained {
             model: Model::Segments(trained.model),
@@ -307,6 +235,19 @@ impl Job {
             metrics: trained.metrics,
             promote: trained.promote,
         })
+    }
+
+    /// A number that no segment of any model of the workspace ever had, also of those that were rolled back.
+    fn next_segment_number(&self) -> Result<u64> {
+        let models = self.app.all_documents(&self.caller.workspace, DocumentKind::Model);
+        let numbers = self.runtime.block_on(models)?.into_iter().filter_map(|document| match document {
+            Document::Model(record) => match record.card.get(segments::NEXT_NUMBER) {
+                Some(Value::Number(number)) => Some(*number as u64),
+                _ => None,
+            },
+            _ => None,
+        });
+        Ok(numbers.max().unwrap_or(1))
     }
 
     fn part(&self, from: f64, share: f64) -> Part<'_> {
@@ -355,7 +296,8 @@ impl Job {
         census
     }
 
-    /// Artifact, then one commit of record, run and pointer, then the swap in memory.
+    /// Artifact, then one commit of record, run and pointer, then the swap in memory. Where another model was activated
+    /// meanwhile, the gate's comparison is void and the new model is kept without answering.
     fn publish(&mut self, trained: Trained) -> Result<()> {
         let workspace = &self.caller.workspace;
         let version = ModelVersion::of_run(self.run.kind, self.run.id);
@@ -369,17 +311,22 @@ impl Job {
         self.run.promoted = trained.promote;
         self.run.promotion_note = trained.promotion_note();
         self.run.metrics = trained.metrics;
-        let record = ModelRecord { reference: reference.clone(), card: trained.card };
-        let mut documents = vec![(Document::Model(record), None)];
-        if trained.promote {
-            let key = DocumentKey::active_model(self.run.kind);
-            let pointer = self.runtime.block_on(self.app.store.document(workspace, &key))?;
-            let seen = pointer.map(|pointer| pointer.revision);
-            documents.push((Document::ActiveModel(self.run.kind, version), seen));
-        }
-        self.save_run(documents)?;
-        if trained.promote {
-            self.app.registry.put(workspace, reference, trained.model);
+        let record = Document::Model(ModelRecord { reference: reference.clone(), card: trained.card });
+        let saved = if trained.promote {
+            let pointer = Document::ActiveModel(self.run.kind, version);
+            self.save_run(vec![(record.clone(), None), (pointer, self.incumbent.pointer)])
+        } else {
+            self.save_run(vec![(record.clone(), None)])
+        };
+        match saved {
+            Ok(revision) if trained.promote => self.app.registry.put(workspace, reference, trained.model, revision),
+            Ok(_) => {}
+            Err(Error::Conflict(Reason::Contention)) if trained.promote => {
+                self.run.promoted = false;
+                self.run.promotion_note = "not promoted: another model was activated during the training".to_owned();
+                self.save_run(vec![(record, None)])?;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -8,8 +8,9 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use super::page::{Binding, Listed, Page, PageRequest};
-use super::request::Repeat;
+use super::request::{Repeat, finish};
 use super::train::TrainingRequest;
+use super::trainer::Queued;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
 use crate::domain::id::{Revision, RunId};
 use crate::domain::model::ModelKind;
@@ -49,20 +50,25 @@ impl App {
         let content = (request.kind, &request.parameters);
         let named = match self.find_repeat(caller, &request.request_id, "CreateTrainingRun", &content).await? {
             Repeat::No(named) => named,
-            Repeat::Yes(RequestResult::TrainingRun(id)) => return self.get_training_run(caller, id, None).await,
-            Repeat::Yes(_) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+            Repeat::Yes(RequestResult::TrainingRun(id), _) => return self.get_training_run(caller, id, None).await,
+            Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
         };
-        if self.trainer.is_full() {
-            return Err(Error::Exhausted { reason: Reason::TrainingBusy, retry_after: RETRY_AFTER });
-        }
         let run = self.new_run(request);
+        let Some(place) = self.trainer.reserve(run.id) else {
+            return Err(Error::Exhausted { reason: Reason::TrainingBusy, retry_after: RETRY_AFTER });
+        };
         let mut commit = self.new_commit(caller);
         commit.preconditions.push(Precondition::Document(DocumentKey::training_run(run.id), None));
         commit.facts.push(Fact::Document(Document::TrainingRun(run.clone())));
         named.record(RequestResult::TrainingRun(run.id), &mut commit);
-        let revision = self.store.commit(commit).await?;
-        self.enqueue(caller, run.clone(), revision, parameters);
-        Ok(RunView { run, revision })
+        let (app, caller) = (self.clone(), caller.clone());
+        // A caller who hangs up must not come between the record of the run and its work.
+        finish(async move {
+            let revision = app.store.commit(commit).await?;
+            app.enqueue(Queued { caller, run: run.clone(), revision, parameters, place });
+            Ok(RunView { run, revision })
+        })
+        .await
     }
 
     /// Checks the request for a training without starting one.
@@ -122,7 +128,7 @@ impl App {
     pub async fn cancel_training_run(&self, caller: &Caller, id: RunId, request_id: &str) -> Result<RunView> {
         let named = match self.find_repeat(caller, request_id, "CancelTrainingRun", &id).await? {
             Repeat::No(named) => named,
-            Repeat::Yes(_) => return self.get_training_run(caller, id, None).await,
+            Repeat::Yes(..) => return self.get_training_run(caller, id, None).await,
         };
         let run = self.stored_run(caller, id).await?.value;
         match self.trainer.live(id) {
@@ -158,6 +164,7 @@ impl App {
                 if sender.send(Ok(view)).await.is_err() || ended {
                     return;
                 }
+                let was_live = live.is_some();
                 if let Some(live) = live {
                     let mut progress = live.watch();
                     drop(live);
@@ -165,6 +172,11 @@ impl App {
                 }
                 tokio::time::sleep(WATCH_INTERVAL).await;
                 view = match app.get_training_run(&caller, id, None).await {
+                    // An open record of a run that nobody works on: its end could not be written.
+                    Ok(view) if !was_live && !view.run.state.has_ended() => {
+                        let _gone = sender.send(Err(Error::Unavailable)).await;
+                        return;
+                    }
                     Ok(view) => view,
                     Err(error) => {
                         let _gone = sender.send(Err(error)).await;
@@ -184,19 +196,30 @@ impl App {
                 if let Document::TrainingRun(run) = document
                     && !run.state.has_ended()
                 {
-                    self.end_interrupted(&caller, run.id).await?;
+                    let message = "the server stopped while the run was at work; ask for a new one".to_owned();
+                    let failure = TrainingFailure { reason: TrainingFailureReason::Interrupted, message };
+                    self.end_open_run(&caller, run.id, TrainingState::Failed, Some(failure)).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn end_interrupted(&self, caller: &Caller, id: RunId) -> Result<()> {
+    /// Ends a run whose record is still open, without a model. On a stopping server the next start does that.
+    pub(super) async fn end_open_run(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        state: TrainingState,
+        failure: Option<TrainingFailure>,
+    ) -> Result<()> {
         let Versioned { revision, value: mut run } = self.stored_run(caller, id).await?;
-        run.state = TrainingState::Failed;
+        if run.state.has_ended() || self.trainer.is_stopping() {
+            return Ok(());
+        }
+        run.state = state;
+        run.failure = failure;
         run.end_time = Some(self.context.now());
-        let message = "the server stopped while the run was at work; ask for a new one".to_owned();
-        run.failure = Some(TrainingFailure { reason: TrainingFailureReason::Interrupted, message });
         let mut commit = self.new_commit(caller);
         commit.preconditions.push(Precondition::Document(DocumentKey::training_run(id), Some(revision)));
         commit.facts.push(Fact::Document(Document::TrainingRun(run)));

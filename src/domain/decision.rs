@@ -1,6 +1,6 @@
 //! Deciding a batch of events: whose each one is, one after the other, as if each had come alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
@@ -10,9 +10,9 @@ use super::id::{MergeId, ProfileId};
 use super::identifier::Identifier;
 use super::identity::{Candidates, IdentityRules, Owner, resolve};
 use super::limits;
-use super::payload::Payload;
-use super::profile::Profile;
-use super::value::{Map, Value};
+use super::payload::{Identify, Payload};
+use super::profile::{Profile, traits};
+use super::value::Value;
 
 /// What a decision knows of the world: who owns the identifiers of the batch, and those profiles.
 #[derive(Debug, Default)]
@@ -113,51 +113,80 @@ impl<'a> Decider<'a> {
         self.traits.entry(id).or_insert_with(|| profiles.get(&id).map(TraitBudget::of).unwrap_or_default())
     }
 
+    /// Refuses an event that would take a profile over the limits. One that leaves it no larger than it is passes,
+    /// so that a profile that a merge took over them can be brought back.
     fn check_traits(&mut self, profile: Option<ProfileId>, event: &Event) -> Result<(), Refusal> {
         let Payload::Identify(identify) = &event.payload else { return Ok(()) };
-        let mut after = profile.map(|id| self.budget(id).clone()).unwrap_or_default();
-        after.spend(&identify.traits);
-        after.spend(&identify.traits_once);
-        if after.is_exceeded() { Err(Refusal::TraitLimit) } else { Ok(()) }
+        let before = profile.map(|id| self.budget(id).clone()).unwrap_or_default();
+        let mut after = before.clone();
+        after.take(identify);
+        if after.is_exceeded() && after.is_larger_than(&before) { Err(Refusal::TraitLimit) } else { Ok(()) }
     }
 
     fn spend_traits(&mut self, profile: ProfileId, event: &Event) {
         if let Payload::Identify(identify) = &event.payload {
-            let budget = self.budget(profile);
-            budget.spend(&identify.traits);
-            budget.spend(&identify.traits_once);
+            self.budget(profile).take(identify);
         }
     }
 }
 
-/// An upper bound of what a profile's traits take, so that no reply about one customer grows without limit.
+/// What a profile's traits take, so that no reply about one customer grows without limit. Events are counted in the
+/// order of their acceptance, which for late ones is not the order of the fold: the figure is near, not exact.
 #[derive(Debug, Clone, Default)]
 struct TraitBudget {
-    keys: BTreeSet<String>,
+    bytes_by_key: BTreeMap<String, usize>,
     bytes: usize,
 }
 
 impl TraitBudget {
     fn of(profile: &Profile) -> Self {
-        let traits = &profile.state.traits;
-        let bytes = traits.iter().map(|(key, stated)| key.len() + size(&stated.value)).sum();
-        Self { keys: traits.keys().cloned().collect(), bytes }
+        let mut budget = Self::default();
+        profile.state.traits.iter().for_each(|(key, stated)| budget.set(key, &stated.value));
+        budget
     }
 
-    fn spend(&mut self, traits: &Map) {
-        for (key, value) in traits {
-            self.bytes += key.len() + size(value);
-            self.keys.insert(key.clone());
+    /// What the fold does with the traits of an event, as far as sizes go.
+    fn take(&mut self, identify: &Identify) {
+        for (key, value) in &identify.traits {
+            match value {
+                Value::Null => self.remove(key),
+                Value::Text(text) if text.is_empty() => {}
+                value => self.set(key, value),
+            }
+        }
+        for (key, value) in &identify.traits_once {
+            if !traits::is_blank(value) && !self.bytes_by_key.contains_key(key) {
+                self.set(key, value);
+            }
         }
     }
 
+    fn set(&mut self, key: &str, value: &Value) {
+        self.remove(key);
+        let bytes = key.len() + size(value);
+        self.bytes_by_key.insert(key.to_owned(), bytes);
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.bytes -= self.bytes_by_key.remove(key).unwrap_or(0);
+    }
+
+    /// Takes over the traits of a profile that merges in; which value wins is the fold's to say, so the larger counts.
     fn join(&mut self, other: Self) {
-        self.keys.extend(other.keys);
-        self.bytes += other.bytes;
+        for (key, bytes) in other.bytes_by_key {
+            let own = self.bytes_by_key.entry(key).or_default();
+            self.bytes += bytes.saturating_sub(*own);
+            *own = bytes.max(*own);
+        }
     }
 
     fn is_exceeded(&self) -> bool {
-        self.keys.len() > limits::PROFILE_TRAITS || self.bytes > limits::PROFILE_TRAIT_BYTES
+        self.bytes_by_key.len() > limits::PROFILE_TRAITS || self.bytes > limits::PROFILE_TRAIT_BYTES
+    }
+
+    fn is_larger_than(&self, other: &Self) -> bool {
+        self.bytes_by_key.len() > other.bytes_by_key.len() || self.bytes > other.bytes
     }
 }
 
@@ -168,5 +197,64 @@ fn size(value: &Value) -> usize {
         Value::Text(text) => text.len(),
         Value::List(list) => list.iter().map(size).sum(),
         Value::Map(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{EventKey, EventTimes};
+    use crate::domain::time::Timestamp;
+    use crate::domain::value::Map;
+
+    fn identify(number: usize, traits: Map) -> Event {
+        let now = Timestamp::from_micros(number as i64);
+        Event {
+            key: EventKey { source: "test".to_owned(), event_id: number.to_string() },
+            identifiers: Vec::new(),
+            times: EventTimes { original: None, sent: None, received: now, event: now, clamped: false },
+            channel: String::new(),
+            touchpoint: String::new(),
+            payload: Payload::Identify(Identify { traits, traits_once: Map::new() }),
+        }
+    }
+
+    fn traits(keys: std::ops::Range<usize>, bytes: usize) -> Map {
+        keys.map(|key| (format!("key {key:03}"), Value::Text("x".repeat(bytes)))).collect()
+    }
+
+    /// Decides the events as one customer's, one after the other.
+    fn decide(events: Vec<Map>) -> Vec<bool> {
+        let rules = IdentityRules::default();
+        let mut ids = 0_u128;
+        let mut new_id = || {
+            ids += 1;
+            Uuid::from_u128(ids)
+        };
+        let mut decider = Decider::new(&rules, Known::default(), &mut new_id);
+        let user = || vec![Identifier::parse("user_id", "ann").expect("an identifier")];
+        let decide = |(number, traits)| decider.decide(identify(number, traits), rules.sort_out(user())).is_ok();
+        events.into_iter().enumerate().map(decide).collect()
+    }
+
+    #[test]
+    fn one_trait_too_many_is_refused_and_a_cleared_one_makes_room() {
+        let batches = (0..5).map(|batch| traits(batch * 100..batch * 100 + 100, 1));
+        let clear = Map::from([("key 000".to_owned(), Value::Null)]);
+        let one_more = || traits(500..501, 1);
+        let events = batches.chain([one_more(), clear, one_more()]).collect();
+        assert_eq!(decide(events), [true, true, true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn the_same_trait_stated_often_counts_once() {
+        assert_eq!(decide(vec![traits(0..30, 1_000); 20]), [true; 20]);
+    }
+
+    #[test]
+    fn too_many_bytes_are_refused() {
+        let batches = (0..10).map(|batch| traits(batch * 30..batch * 30 + 30, 1_000)).collect();
+        let accepted = decide(batches);
+        assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 8, "{accepted:?}");
     }
 }

@@ -104,14 +104,16 @@ impl EventTimes {
 pub struct OrderKey {
     /// First by time,
     pub time: Timestamp,
-    /// then by source and id, so that the order is total.
+    /// then by source and id,
     pub key: EventKey,
+    /// then by receipt, for a key that was forgotten and accepted again: the order is total.
+    pub received: Timestamp,
 }
 
 impl Event {
     /// Where the event stands in the canonical order.
     pub fn order(&self) -> OrderKey {
-        OrderKey { time: self.times.event, key: self.key.clone() }
+        OrderKey { time: self.times.event, key: self.key.clone(), received: self.times.received }
     }
 
     /// True when `other` is this event sent again: everything but the times of sending and receipt is equal.

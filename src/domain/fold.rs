@@ -1,8 +1,9 @@
 //! How events become a state: one pure function, applied in canonical order.
 
-use super::event::Event;
+use super::event::{Event, EventKey};
 use super::payload::Payload;
 use super::profile::{State, subscription, traits};
+use super::time::Timestamp;
 
 /// Changes whenever the same events would give another state; a store that finds another version folds anew.
 pub const FOLD_VERSION: u32 = 1;
@@ -35,7 +36,10 @@ pub fn refold<'a>(timeline: impl IntoIterator<Item = &'a Event>) -> State {
 
 /// Brings events into canonical order.
 pub fn sort(timeline: &mut [Event]) {
-    timeline.sort_by(|a, b| {
-        (a.times.event, &a.key.source, &a.key.event_id).cmp(&(b.times.event, &b.key.source, &b.key.event_id))
-    });
+    timeline.sort_by(|a, b| place(a).cmp(&place(b)));
+}
+
+/// The parts of an event's order, borrowed.
+fn place(event: &Event) -> (Timestamp, &EventKey, Timestamp) {
+    (event.times.event, &event.key, event.times.received)
 }

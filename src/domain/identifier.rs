@@ -16,7 +16,8 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// Normalises a pair as it was sent: an e-mail is trimmed and lower-cased, anything else is trimmed.
+    /// Normalises a pair as it was sent: an e-mail is trimmed and lower-cased, a phone number loses its separators,
+    /// anything else is trimmed.
     ///
     /// # Errors
     /// When the type or the value has no acceptable form or length.
@@ -31,8 +32,18 @@ impl Identifier {
         if trimmed.chars().any(is_unprintable) {
             return Err(IdentifierError::ValueUnprintable);
         }
-        let value = if kind == "email" { trimmed.to_lowercase() } else { trimmed.to_owned() };
+        let value = match kind {
+            "email" => trimmed.to_lowercase(),
+            PHONE => trimmed.replace(PHONE_SEPARATORS, ""),
+            _ => trimmed.to_owned(),
+        };
         Ok(Self { kind: kind.to_owned(), value })
+    }
+
+    /// Whether the value can name somebody everywhere: a phone number must be in the form of E.164, with its country
+    /// code; every other value can.
+    pub fn is_complete(&self) -> bool {
+        self.kind != PHONE || is_e164(&self.value)
     }
 
     /// The type, such as `email`.
@@ -50,6 +61,17 @@ impl fmt::Debug for Identifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Identifier({}, …)", self.kind)
     }
+}
+
+const PHONE: &str = "phone";
+/// What people write between the digits of a phone number.
+const PHONE_SEPARATORS: [char; 7] = [' ', '\u{a0}', '-', '.', '/', '(', ')'];
+
+/// `+`, a country code that does not begin with 0, and 8 to 15 digits in all (ITU-T E.164).
+fn is_e164(number: &str) -> bool {
+    number.strip_prefix('+').is_some_and(|digits| {
+        (8..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 /// Control characters and bidirectional marks make two values look equal that are not.
@@ -89,6 +111,18 @@ mod tests {
         let one = Identifier::parse("email", " Ann@Example.COM ").expect("well-formed");
         assert_eq!(one, Identifier::parse("email", "ann@example.com").expect("well-formed"));
         assert_ne!(one, Identifier::parse("user_id", "ann@example.com").expect("well-formed"));
+    }
+
+    #[test]
+    fn a_phone_number_is_the_same_however_it_is_written_but_needs_its_country() {
+        let phone = |value| Identifier::parse("phone", value).expect("well-formed");
+        for written in ["+49 170 1234567", "+49-170-1234567", " +49 (170) 123.45/67"] {
+            assert_eq!(phone(written), phone("+491701234567"));
+            assert!(phone(written).is_complete());
+        }
+        for incomplete in ["0170 1234567", "+1", "+0491701234567", "+49x1701234567", "+1234567890123456"] {
+            assert!(!phone(incomplete).is_complete(), "{incomplete}");
+        }
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub enum DemotionReason {
     Blocked,
     /// It would give a profile more identifiers of a type than the rule allows.
     Limit,
+    /// Its value has no acceptable form.
+    Invalid,
 }
 
 /// Decides whose event it is.
@@ -241,6 +243,12 @@ mod tests {
         let resolution = decide(std::slice::from_ref(&known), &[("email", "6@b.c"), ("user_id", "1")]);
         assert_eq!(resolution.owner, Owner::Known(known.id));
         assert_eq!(resolution.demoted.len(), 1);
+    }
+
+    #[test]
+    fn a_phone_number_without_its_country_is_demoted() {
+        let candidates = IdentityRules::default().sort_out(vec![identifier("phone", "0170 1234567")]);
+        assert_eq!((candidates.usable, candidates.demoted[0].reason), (vec![], DemotionReason::Invalid));
     }
 
     #[test]

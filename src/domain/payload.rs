@@ -83,6 +83,10 @@ impl Identify {
     fn check(&self, violations: &mut Violations) {
         violations.within("traits", |violations| value::check(&self.traits, violations));
         violations.within("traits_once", |violations| value::check(&self.traits_once, violations));
+        let keys = self.traits.len() + self.traits_once.len();
+        if keys > limits::VALUE_KEYS {
+            violations.add("", format!("has {keys} traits in all; the limit is {}", limits::VALUE_KEYS));
+        }
     }
 }
 

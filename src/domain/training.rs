@@ -92,6 +92,14 @@ pub struct TrainingFailure {
     pub message: String,
 }
 
+impl TrainingFailure {
+    /// A fault of ours.
+    pub fn internal() -> Self {
+        let message = "training failed for a reason of ours; the server's log names it".to_owned();
+        Self { reason: TrainingFailureReason::Internal, message }
+    }
+}
+
 /// Why a run failed, as far as a caller would act differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TrainingFailureReason {

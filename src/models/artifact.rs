@@ -93,7 +93,8 @@ mod tests {
             let timeline = [purchase(number as f64, 10.0), purchase(200.0 + (number % 3) as f64 * 60.0, 10.0)];
             rows.add(id(number), &state(&timeline));
         }
-        let trained = train(&rows, &SegmentParameters { k: Some(2), seed: 1 }, None, &()).expect("enough customers");
+        let trained = train(&rows, &SegmentParameters { k: Some(2), seed: 1, next_number: 1 }, None, &())
+            .expect("enough customers");
         Model::Segments(trained.model)
     }
 

@@ -3,6 +3,7 @@
 //! Training and serving go through the same table, so they cannot differ. Windows and ages are evaluated at `now`:
 //! a feature changes with time although nothing is written.
 
+use crate::domain::money::Currency;
 use crate::domain::payload::SubscriptionStatus;
 use crate::domain::profile::State;
 use crate::domain::profile::activity::Tally;
@@ -78,7 +79,8 @@ pub const FEATURES: &[Feature] = &[
     }),
     feature("order_value", "Average order value", Unit::Money, |v| v.order_value()),
     feature("last_order_value", "Value of the last purchase", Unit::Money, |v| {
-        v.state.purchases.last.map(|_| v.state.purchases.last_amount.as_units())
+        let totals = v.state.purchases.main_totals(&Currency::default());
+        totals.last.map(|_| totals.last_amount.as_units())
     }),
     feature("items_per_purchase", "Items per purchase", Unit::Count, |v| {
         ratio(v.state.purchases.items, v.state.purchases.count as f64)
@@ -248,7 +250,7 @@ impl<'a> View<'a> {
 
     fn net_revenue(&self) -> f64 {
         let purchases = &self.state.purchases;
-        purchases.totals_in(&purchases.first_currency).net().as_units()
+        purchases.main_totals(&Currency::default()).net().as_units()
     }
 
     fn order_value(&self) -> Option<f64> {

@@ -37,6 +37,9 @@ pub struct SegmentParameters {
     pub k: Option<usize>,
     /// Where all randomness comes from.
     pub seed: u64,
+    /// The first number for the id of a new segment; ids below it were given to others, also by models that are not
+    /// `previous`.
+    pub next_number: u64,
 }
 
 /// A trained model of segments. Serving needs nothing but its plain arrays.
@@ -64,6 +67,9 @@ pub struct TrainedSegments {
     /// Whether it is good enough to answer.
     pub promote: bool,
 }
+
+/// The card's key for the number that the next new segment would get.
+pub const NEXT_NUMBER: &str = "next_segment_number";
 
 /// Customers to group, as of one `now`.
 #[derive(Debug, Clone)]

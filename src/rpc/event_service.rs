@@ -92,6 +92,9 @@ pub(super) fn results(call: &Call, outcomes: Vec<Outcome>) -> Vec<pb::EventResul
 fn result(call: &Call, outcome: Outcome, budget: &mut Budget) -> pb::EventResult {
     let (status, profile_id, error) = match outcome.status {
         OutcomeStatus::Accepted(profile) => (pb::EventStatus::Accepted, profile.to_string(), None),
+        OutcomeStatus::Acceptable(profile) => {
+            (pb::EventStatus::Accepted, profile.map(|id| id.to_string()).unwrap_or_default(), None)
+        }
         OutcomeStatus::Duplicate(profile) => (pb::EventStatus::Duplicate, profile.to_string(), None),
         OutcomeStatus::Rejected(error) => {
             (pb::EventStatus::Rejected, String::new(), Some(rejection(call, error, budget)))

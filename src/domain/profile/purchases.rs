@@ -16,9 +16,9 @@ pub struct Purchases {
     pub count: u64,
     /// Refunds.
     pub refunds: u64,
-    /// Money by currency.
+    /// Money by currency; what named no currency stands under the empty one.
     pub totals: BTreeMap<Currency, Totals>,
-    /// The currency of the first purchase or refund.
+    /// The first currency that a purchase or refund named.
     pub first_currency: Currency,
     /// Quantities bought less quantities returned.
     pub items: f64,
@@ -26,8 +26,6 @@ pub struct Purchases {
     pub first: Option<Timestamp>,
     /// The last purchase.
     pub last: Option<Timestamp>,
-    /// Amount of the last purchase, in its currency.
-    pub last_amount: Money,
     /// Sum of the squared gaps between consecutive purchases, in seconds squared; with the first and last time it
     /// gives their mean and standard deviation.
     pub gap_seconds_squared: u128,
@@ -36,6 +34,14 @@ pub struct Purchases {
 /// Money of one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
+    /// Purchases.
+    pub purchases: u64,
+    /// Refunds.
+    pub refunds: u64,
+    /// Amount of the last purchase.
+    pub last_amount: Money,
+    /// When that was; absent before the first purchase.
+    pub last: Option<Timestamp>,
     /// Bought.
     pub gross: Money,
     /// Returned.
@@ -47,13 +53,44 @@ impl Totals {
     pub fn net(self) -> Money {
         self.gross + -self.refunded
     }
+
+    fn add(&mut self, other: &Self) {
+        self.purchases += other.purchases;
+        self.refunds += other.refunds;
+        self.gross += other.gross;
+        self.refunded += other.refunded;
+        if other.last > self.last {
+            (self.last, self.last_amount) = (other.last, other.last_amount);
+        }
+    }
 }
 
 impl Purchases {
-    /// The money in `currency`, or in the customer's first currency where `currency` is empty.
-    pub fn totals_in(&self, currency: &Currency) -> Totals {
-        let currency = if currency.is_empty() { &self.first_currency } else { currency };
-        self.totals.get(currency).copied().unwrap_or_default()
+    /// The currency in which the customer's money is stated: the workspace's, or where that is unset the customer's
+    /// first.
+    pub fn currency<'a>(&'a self, workspace: &'a Currency) -> &'a Currency {
+        if workspace.is_empty() { &self.first_currency } else { workspace }
+    }
+
+    /// Money by currency. What named no currency was paid in that of [`Purchases::currency`].
+    pub fn by_currency(&self, workspace: &Currency) -> BTreeMap<Currency, Totals> {
+        let unnamed = self.currency(workspace);
+        let mut sums: BTreeMap<Currency, Totals> = BTreeMap::new();
+        for (named, totals) in &self.totals {
+            let currency = if named.is_empty() { unnamed } else { named };
+            sums.entry(currency.clone()).or_default().add(totals);
+        }
+        sums
+    }
+
+    /// The money in the currency of [`Purchases::currency`].
+    pub fn main_totals(&self, workspace: &Currency) -> Totals {
+        let currency = self.currency(workspace);
+        let mut sum = Totals::default();
+        for named in self.totals.keys().filter(|named| *named == currency || named.is_empty()) {
+            sum.add(&self.totals[named]);
+        }
+        sum
     }
 
     /// Mean and standard deviation of the days between consecutive purchases; `None` before the second purchase.
@@ -65,21 +102,23 @@ impl Purchases {
     }
 
     pub(in crate::domain) fn fold(&mut self, purchase: &Purchase, time: Timestamp) {
-        if self.count + self.refunds == 0 {
+        if self.first_currency.is_empty() {
             self.first_currency = purchase.currency.clone();
         }
         let totals = self.totals_of(&purchase.currency);
         let quantity: f64 = purchase.items.iter().map(|item| item.quantity).sum();
         if purchase.refund {
             totals.refunded += purchase.revenue;
+            totals.refunds += 1;
             self.items -= quantity;
             self.refunds += 1;
             return;
         }
         totals.gross += purchase.revenue;
+        totals.purchases += 1;
+        (totals.last, totals.last_amount) = (Some(time), purchase.revenue);
         self.items += quantity;
         self.count += 1;
-        self.last_amount = purchase.revenue;
         if let Some(last) = self.last {
             let gap = u128::from(time.micros_since(last).unsigned_abs() / 1_000_000);
             self.gap_seconds_squared += gap * gap;
@@ -117,9 +156,24 @@ mod tests {
         let mut purchases = Purchases::default();
         purchases.fold(&purchase(30.0, false), day(1));
         purchases.fold(&purchase(10.0, true), day(2));
-        let totals = purchases.totals_in(&Currency::default());
+        let totals = purchases.main_totals(&Currency::default());
         assert_eq!(totals.net().as_units(), 20.0);
         assert_eq!((purchases.count, purchases.refunds, purchases.last), (1, 1, Some(day(1))));
+    }
+
+    #[test]
+    fn what_names_no_currency_was_paid_in_the_customers_first_named_one() {
+        let mut purchases = Purchases::default();
+        let unnamed = Purchase { currency: Currency::default(), ..purchase(5.0, false) };
+        purchases.fold(&unnamed, day(1));
+        purchases.fold(&purchase(7.0, false), day(2));
+        let yen = Purchase { currency: Currency::parse("JPY").expect("a code"), ..purchase(900.0, false) };
+        purchases.fold(&yen, day(3));
+        let euro = purchases.main_totals(&Currency::default());
+        assert_eq!((euro.net().as_units(), euro.purchases, euro.last_amount.as_units()), (12.0, 2, 7.0));
+        let by_currency = purchases.by_currency(&Currency::default());
+        assert_eq!(by_currency.keys().map(Currency::as_str).collect::<Vec<_>>(), ["EUR", "JPY"]);
+        assert_eq!(by_currency[&Currency::parse("EUR").expect("a code")], euro);
     }
 
     #[test]

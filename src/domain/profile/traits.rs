@@ -38,9 +38,17 @@ pub(in crate::domain) fn fold(traits: &mut Traits, identify: &Identify, source: 
         }
     }
     for (key, value) in &identify.traits_once {
-        let blank = matches!(value, Value::Null) || matches!(value, Value::Text(text) if text.is_empty());
-        if !blank && !traits.contains_key(key) {
+        if !is_blank(value) && !traits.contains_key(key) {
             traits.insert(key.clone(), state(value));
         }
+    }
+}
+
+/// Whether a value states nothing.
+pub(in crate::domain) fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Text(text) => text.is_empty(),
+        _ => false,
     }
 }

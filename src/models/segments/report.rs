@@ -1,7 +1,7 @@
 //! From clusters to segments with ids and words, and the card that says how good they are.
 
 use super::choice::{Choice, STABLE};
-use super::{Candidate, SegmentModel, TrainedSegments, Training};
+use super::{Candidate, NEXT_NUMBER, SegmentModel, TrainedSegments, Training};
 use crate::domain::segment::{Distinction, Segment};
 use crate::domain::value::{Map, Value};
 use crate::models::card;
@@ -45,6 +45,7 @@ impl Training<'_> {
         let mut card = self.card(&choice, &segments, &metrics);
         let (promote, reason) = self.verdict(chosen);
         card.insert("gate".to_owned(), card::text(reason));
+        card.insert(NEXT_NUMBER.to_owned(), card::number(next_number as f64));
         let model = SegmentModel { dimensions: self.dimensions, centroids, variance, segments, next_number };
         TrainedSegments { model, card, metrics, promote }
     }
@@ -66,7 +67,8 @@ impl Training<'_> {
 
     /// The id of each segment: that of the old one that it continues, else a new number.
     fn ids(&self, assigned: &[usize], k: usize) -> (Vec<String>, u64) {
-        let mut next_number = self.before.as_ref().map_or(1, |before| before.model.next_number);
+        let before = self.before.as_ref().map_or(1, |before| before.model.next_number);
+        let mut next_number = before.max(self.parameters.next_number);
         let continued = match &self.before {
             Some(before) => continue_clusters(assigned, &before.clusters, k, before.model.segments.len()),
             None => vec![None; k],

@@ -32,7 +32,7 @@ fn rows(customers: &[Customer]) -> SegmentRows {
 }
 
 fn learn(customers: &[Customer], k: Option<usize>, previous: Option<&SegmentModel>) -> TrainedSegments {
-    train(&rows(customers), &SegmentParameters { k, seed: 3 }, previous, &()).expect("enough customers")
+    train(&rows(customers), &SegmentParameters { k, seed: 3, next_number: 1 }, previous, &()).expect("enough customers")
 }
 
 fn ids(trained: &TrainedSegments) -> Vec<&str> {
@@ -128,7 +128,7 @@ fn a_support_desk_without_a_purchase_has_segments_too() {
 #[test]
 fn what_cannot_be_grouped_is_refused_with_a_reason() {
     let refuse = |customers: &[Customer], k| {
-        let parameters = SegmentParameters { k, seed: 3 };
+        let parameters = SegmentParameters { k, seed: 3, next_number: 1 };
         let refused = train(&rows(customers), &parameters, None, &());
         assert!(matches!(refused, Err(Error::NotEnoughData(_))), "{refused:?}");
     };

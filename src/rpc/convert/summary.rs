@@ -33,45 +33,38 @@ fn counts(tallies: &BTreeMap<String, Tally>) -> BTreeMap<String, i64> {
     tallies.iter().map(|(name, tally)| (name.clone(), count(tally.events))).collect()
 }
 
-/// Purchases in the workspace's currency, or where that is unset in the customer's first. What was bought without
-/// naming a currency was bought in that one.
+/// Purchases, with the money in the workspace's currency, or where that is unset in the customer's first.
 pub(super) fn purchases(purchases: &Purchases, workspace: &Currency) -> Option<pb::PurchaseSummary> {
     if purchases.count + purchases.refunds == 0 {
         return None;
     }
-    let currency = if workspace.is_empty() { &purchases.first_currency } else { workspace };
-    let mut by_currency: BTreeMap<String, Totals> = BTreeMap::new();
-    for (named, totals) in &purchases.totals {
-        let code = if named.is_empty() { currency } else { named };
-        let sum = by_currency.entry(code.as_str().to_owned()).or_default();
-        sum.gross += totals.gross;
-        sum.refunded += totals.refunded;
-    }
-    let main = by_currency.get(currency.as_str()).copied().unwrap_or_default();
+    let main = purchases.main_totals(workspace);
+    let by_currency = purchases.by_currency(workspace).into_iter();
     let (gap_days_mean, gap_days_sd) = purchases.gap_days().unwrap_or_default();
     Some(pb::PurchaseSummary {
         count: count(purchases.count),
         revenue: main.net().as_units(),
         gross_revenue: main.gross.as_units(),
         refunded_revenue: main.refunded.as_units(),
-        currency: currency.as_str().to_owned(),
-        revenue_by_currency: by_currency.into_iter().map(|(code, totals)| (code, totals_to_pb(totals))).collect(),
+        currency: purchases.currency(workspace).as_str().to_owned(),
+        revenue_by_currency: by_currency.map(|(code, totals)| (code.to_string(), totals_to_pb(totals))).collect(),
         refunds: count(purchases.refunds),
         items: purchases.items,
         first_time: purchases.first.map(time::to_pb),
         last_time: purchases.last.map(time::to_pb),
         gap_days_mean,
         gap_days_sd,
-        last_revenue: purchases.last_amount.as_units(),
+        last_revenue: main.last_amount.as_units(),
     })
 }
 
 fn totals_to_pb(totals: Totals) -> pb::CurrencyTotals {
     pb::CurrencyTotals {
+        count: count(totals.purchases),
         revenue: totals.net().as_units(),
         gross_revenue: totals.gross.as_units(),
         refunded_revenue: totals.refunded.as_units(),
-        ..Default::default()
+        refunds: count(totals.refunds),
     }
 }
 
