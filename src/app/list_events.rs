@@ -21,6 +21,15 @@ pub struct EventFilter {
     pub end: Option<Timestamp>,
 }
 
+/// Which events to list, and which page of them.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Which events.
+    pub filter: EventFilter,
+    /// Which page of them.
+    pub page: PageRequest,
+}
+
 impl EventFilter {
     fn lets_through(&self, event: &Event) -> bool {
         let time = event.times.event;
@@ -48,11 +57,11 @@ impl App {
         &self,
         caller: &Caller,
         customer: &CustomerRef,
-        filter: &EventFilter,
+        query: &EventQuery,
         read: &Read,
-        page: &PageRequest,
     ) -> Result<(Page<Event>, Revision)> {
         let revision = self.check_read(read)?;
+        let EventQuery { filter, page } = query;
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
         let (limit, before) = (page.limit()?, page.cursor::<OrderKey>(&binding)?);
         let profile = self.find(caller, customer, read).await?.profile;

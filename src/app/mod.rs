@@ -26,7 +26,7 @@ pub use customer::{Caller, CustomerRef, Found, Read};
 pub use error::{Error, Invalid, Reason, Resource, Result};
 pub use get_models::ModelView;
 pub use ingest_events::{IncomingEvent, IngestMode, Ingested, Outcome, OutcomeStatus};
-pub use list_events::EventFilter;
+pub use list_events::{EventFilter, EventQuery};
 pub use page::{Listed, Page, PageRequest};
 pub use predict::{Answer, Kinds, Prediction, With};
 pub use server_info::ServerInfo;

@@ -6,7 +6,6 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, ConfigCommand};
 use super::{config, demo, import, serve, train};
-use crate::server;
 
 /// The request itself cannot be followed: bad arguments, a mapping that does not fit, a directory that is in use.
 ///
@@ -32,7 +31,8 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<Refusal>() || error.is::<server::Refusal>() { REFUSED } else { FAILED })
+            let is_refusal = error.is::<Refusal>() || error.is::<crate::server::Refusal>();
+            ExitCode::from(if is_refusal { REFUSED } else { FAILED })
         }
     }
 }

@@ -10,14 +10,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::args::TargetArgs;
+use super::config::{self, Overrides};
 use super::run::Refusal;
-use super::serve;
 use crate::rpc::pb::event_service_client::EventServiceClient;
 use crate::rpc::pb::prediction_service_client::PredictionServiceClient;
 use crate::rpc::pb::profile_service_client::ProfileServiceClient;
 use crate::rpc::pb::segment_service_client::SegmentServiceClient;
 use crate::rpc::pb::training_service_client::TrainingServiceClient;
-use crate::server::{self, InProcess};
+use crate::server::{self, InProcess, telemetry};
 
 /// Names the workspace of a call.
 const WORKSPACE: &str = "rapport-workspace";
@@ -46,8 +46,11 @@ impl From<&TargetArgs> for Target {
 pub struct Session {
     channel: Channel,
     workspace: Workspace,
-    server: Option<InProcess>,
+    in_process: Option<InProcess>,
 }
+
+/// What is logged while a command works: its own output says the rest.
+pub const QUIET: &str = "warn";
 
 impl Session {
     /// Connects, or opens the data directory and serves it in this process.
@@ -57,12 +60,13 @@ impl Session {
     pub async fn open(target: &Target, workspace: &str) -> anyhow::Result<Self> {
         match target {
             Target::Server(address) => Self::on(connect(address).await?, workspace),
-            Target::DataDir(directory) => {
-                let mut config = serve::load(None)?;
-                config.data_dir = directory.clone().unwrap_or(config.data_dir);
+            Target::DataDir(data_dir) => {
+                let overrides = Overrides { data_dir: data_dir.clone(), log_filter: Some(QUIET), listen: None };
+                let config = config::load(None, overrides)?;
+                telemetry::start(&config.log)?;
                 let server = server::start_in_process(&config).await?;
                 let session = Self::on(server.channel.clone(), workspace)?;
-                Ok(Self { server: Some(server), ..session })
+                Ok(Self { in_process: Some(server), ..session })
             }
         }
     }
@@ -74,7 +78,7 @@ impl Session {
     pub fn on(channel: Channel, workspace: &str) -> anyhow::Result<Self> {
         let name = MetadataValue::try_from(workspace)
             .map_err(|_| Refusal("--workspace must be letters, digits and dashes".to_owned()))?;
-        Ok(Self { channel, workspace: Workspace(name), server: None })
+        Ok(Self { channel, workspace: Workspace(name), in_process: None })
     }
 
     /// Events.
@@ -107,9 +111,8 @@ impl Session {
     /// # Errors
     /// When that server could not be stopped in order.
     pub async fn close(self) -> anyhow::Result<()> {
-        let Self { channel, server, .. } = self;
-        drop(channel);
-        match server {
+        drop(self.channel);
+        match self.in_process {
             Some(server) => server.shut_down().await,
             None => Ok(()),
         }
@@ -117,6 +120,9 @@ impl Session {
 }
 
 /// Connects to a running server.
+///
+/// # Errors
+/// When the address is none or nobody answers there.
 pub async fn connect(address: &str) -> anyhow::Result<Channel> {
     let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(uri).map_err(|_| Refusal(format!("--server {address} is no address")))?;

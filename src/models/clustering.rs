@@ -1,13 +1,16 @@
 //! K-Means with linfa, restarted by our own loop, and how stable its clusters are.
 //!
-//! linfa assigns rows on rayon's global pool, one row at a time and without sums across threads, so the result does
-//! not depend on the number of threads. Serving and the final assignment use the plain loop of [`nearest`].
+//! linfa assigns rows on a pool of rayon's, one row at a time and without sums across threads, so the result does not
+//! depend on the number of threads. Serving and the final assignment use the plain loop of [`nearest`].
+
+use std::sync::OnceLock;
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use linfa_clustering::{KMeans, KMeansInit};
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::error::Error;
 use super::evaluation::{jaccard, squared_distance};
@@ -161,17 +164,31 @@ fn run(points: &Points, k: usize, start: Start<'_>) -> Result<Clusters, Error> {
     };
     let records = ArrayView2::from_shape((points.len(), points.dimensions), &points.cells)
         .map_err(|error| Error::Internal(format!("k-means: {error}")))?;
-    let model = KMeans::params_with_rng(k, generator(seed, Purpose::Centroids, k as u64))
+    let parameters = KMeans::params_with_rng(k, generator(seed, Purpose::Centroids, k as u64))
         .init_method(init)
         .n_runs(1)
         .tolerance(TOLERANCE)
-        .max_n_iterations(ITERATIONS_MAX)
-        .fit(&DatasetBase::from(records))
+        .max_n_iterations(ITERATIONS_MAX);
+    let model = on_one_thread(|| parameters.fit(&DatasetBase::from(records)))?
         .map_err(|error| Error::Internal(format!("k-means: {error}")))?;
     let mut clusters =
         Clusters { centroids: model.centroids().outer_iter().map(|row| row.to_vec()).collect(), inertia: 0.0 };
     clusters.settle(points);
     Ok(clusters)
+}
+
+/// Runs work that asks rayon for threads on a single one: linfa would take every core, and serving needs one.
+fn on_one_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    static POOL: OnceLock<ThreadPool> = OnceLock::new();
+    let pool = match POOL.get() {
+        Some(pool) => pool,
+        None => {
+            let pool = ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "k-means".to_owned()).build();
+            let pool = pool.map_err(|error| Error::Internal(format!("a thread for k-means: {error}")))?;
+            POOL.get_or_init(|| pool)
+        }
+    };
+    Ok(pool.install(work))
 }
 
 impl Clusters {

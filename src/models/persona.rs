@@ -51,6 +51,15 @@ pub(super) struct Group {
     pub(super) distinctions: Vec<Distinction>,
 }
 
+impl Group {
+    /// The features in which the typical customer differs; all of them where it differs in none.
+    fn telling(&self) -> impl Iterator<Item = &Distinction> {
+        let differs = |distinction: &Distinction| distinction.median != distinction.population_median;
+        let any = self.distinctions.iter().any(differs);
+        self.distinctions.iter().filter(move |distinction| !any || differs(distinction))
+    }
+}
+
 /// Names of a few words, each of them unique: a segment that would be called like another one gets further words, and
 /// where there are none left, a number.
 pub(super) fn names(groups: &[Group]) -> Vec<String> {
@@ -83,7 +92,7 @@ fn words(group: &Group) -> Vec<(String, f64)> {
         let deviation = distinction.deviation.abs();
         Some((if deviation < VERY { word.to_owned() } else { format!("very {word}") }, deviation))
     };
-    group.distinctions.iter().filter_map(word).collect()
+    group.telling().filter_map(word).collect()
 }
 
 /// The first `count` words in the order of [`WORDINGS`]: two segments with the same words are to have the same name.
@@ -112,7 +121,7 @@ pub(super) fn persona(group: &Group) -> String {
         let name = lower_first(feature.display_name);
         Some(format!("{name} {own} (everyone: {everyone})"))
     };
-    let figures: Vec<String> = group.distinctions.iter().filter_map(figure).take(FIGURES).collect();
+    let figures: Vec<String> = group.telling().filter_map(figure).take(FIGURES).collect();
     let share = group.share * 100.0;
     format!("{} customers, {share:.0} % of all. The typical one: {}.", group.size, figures.join(", "))
 }
@@ -150,6 +159,14 @@ mod tests {
                 "Recent, frequent customers (2)"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_the_same_for_the_typical_customer_is_not_mentioned() {
+        let mut same = group(50, &[("purchases", -0.9), ("net_revenue", -0.8)]);
+        same.distinctions[0].population_median = 1.0;
+        assert_eq!(names(std::slice::from_ref(&same)), ["Low-spending customers"]);
+        assert!(!persona(&same).contains("purchases"), "{}", persona(&same));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::layers::Admission;
 use super::pb::event_service_server::EventService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, EventFilter, IngestMode, Outcome, OutcomeStatus, PageRequest, Result};
+use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, PageRequest, Result};
 use crate::domain::payload::Payload;
 use crate::domain::violation::Violations;
 
@@ -42,8 +42,9 @@ impl Events {
         let filter = filter(&request)?;
         let customer = customer::from_pb(request.customer, "customer")?;
         let read = read::from_pb(request.purpose, &request.at_least_revision, None)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
-        let (page, revision) = self.app.list_events(&call.caller, &customer, &filter, &read, &wanted).await?;
+        let page = PageRequest { size: request.page_size, token: request.page_token };
+        let query = EventQuery { filter, page };
+        let (page, revision) = self.app.list_events(&call.caller, &customer, &query, &read).await?;
         let (events, next_page_token) = page::to_pb(page, |found| event::to_pb(found.clone()));
         Ok(pb::ListEventsResponse { events, next_page_token, revision: revision.to_string() })
     }

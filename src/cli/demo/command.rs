@@ -5,17 +5,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use prost_types::Struct;
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
+use super::home::Home;
 use super::tour::Tour;
 use super::{desk, retail, show};
 use crate::cli::args::DemoArgs;
 use crate::cli::clock::Stopwatch;
-use crate::cli::session::{self, Session, refused};
-use crate::cli::{card, report, serve, train};
+use crate::cli::config::{self, Overrides};
+use crate::cli::session::{self, QUIET, Session, refused};
+use crate::cli::{card, report, train};
 use crate::rpc::pb;
 use crate::rpc::pb::ModelKind;
-use crate::server::{self, Server, telemetry};
+use crate::server::{Server, telemetry};
 
 /// Customers of the service desk that are shown.
 const HARDEST: usize = 10;
@@ -56,30 +59,40 @@ struct Model {
 /// # Errors
 /// When the server cannot start or a step fails.
 pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    // Kept until the end: dropping it removes the data.
-    let temporary = if args.data_dir.is_none() { Some(tempfile::tempdir()?) } else { None };
-    let mut config = serve::load(None)?;
-    config.listen = args.listen;
-    config.data_dir = args
-        .data_dir
-        .or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()))
-        .unwrap_or(config.data_dir);
-    // Lines of the log would stand between the tables; warnings still do.
-    config.log.filter = "warn".to_owned();
-    serve::check(&config)?;
+    let mut steps = Steps::default();
+    let home = Home::new(args.data_dir)?;
+    let overrides = Overrides { data_dir: Some(home.path.clone()), listen: Some(args.listen), log_filter: Some(QUIET) };
+    let config = config::load(None, overrides)?;
     telemetry::start(&config.log)?;
-    let server = Server::start(&config).await?;
-    let address = server.address();
-    let channel = session::connect(&address.to_string()).await?;
-    let shown = run(&channel, address, &mut Steps::default()).await;
-    if shown.is_ok() && !args.exit {
-        println!("Serving on {address} until Ctrl-C.");
-        server::wait_for_signal().await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = steps.take("start the server", Server::start(&config)).await?;
+    let shown = tokio::select! {
+        shown = show(server.address(), &mut steps) => shown,
+        _ = terminate.recv() => Ok(Ended::Early),
+        _ = tokio::signal::ctrl_c() => Ok(Ended::Early),
+    };
+    if matches!(shown, Ok(Ended::Shown)) && !args.exit {
+        println!("\nServing on {} until Ctrl-C; the data are in {}.", server.address(), home.description());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
     }
-    drop(channel);
     server.stop().await?;
-    shown?;
-    Ok(ExitCode::SUCCESS)
+    shown.map(|_| ExitCode::SUCCESS)
+}
+
+/// How the showing ended.
+enum Ended {
+    Shown,
+    Early,
+}
+
+/// Connects like any client and goes through the whole demo.
+async fn show(address: SocketAddr, steps: &mut Steps) -> anyhow::Result<Ended> {
+    let channel = session::connect(&address.to_string()).await?;
+    run(&channel, address, steps).await?;
+    Ok(Ended::Shown)
 }
 
 /// Fills, trains and shows both workspaces on a server that is up.

@@ -41,12 +41,12 @@ pub async fn generate(session: &Session) -> anyhow::Result<Outcome> {
     let (_, outcome) = sender
         .send(move |inlet| {
             let events = servicedesk::generate(servicedesk::DEMO, SEED, end);
-            let outgoing = events.into_iter().zip(1..).map(|(event, line)| Outgoing {
+            let mut outgoing = events.into_iter().zip(1..).map(|(event, line)| Outgoing {
                 event,
                 file: servicedesk::SOURCE.into(),
                 line,
             });
-            Ok(outgoing.map(|outgoing| inlet.put(outgoing)).all(|taken| taken))
+            Ok(outgoing.all(|outgoing| inlet.put(outgoing)))
         })
         .await?;
     progress.finish(&format!("{} events", report::counted(outcome.events())));

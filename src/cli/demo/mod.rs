@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod desk;
+pub mod home;
 pub mod retail;
 pub mod show;
 pub mod tour;

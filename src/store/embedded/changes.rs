@@ -25,7 +25,8 @@ pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -
     for event in &effects.events {
         let at = placed.places[event.fact];
         let head = &mut drafts.draft(event.profile)?.head;
-        change.entries.extend(timeline::push(&effects.workspace, event.profile, head, at)?);
+        let block = timeline::push(&effects.workspace, event.profile, head, at)?;
+        change.entries.extend(block.map(|(key, block)| (key.into(), block.into())));
         change.seen.insert(event.hash, at);
     }
     for (part, survivor) in &effects.merged {
@@ -38,16 +39,18 @@ pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -
     for (id, mut draft) in drafts.drafts {
         draft.head.revision = placed.revision;
         let profile = if draft.head.survivor.is_none() { &draft.profile[..] } else { &[] };
-        change.entries.insert(keys::profile(&effects.workspace, id), Entry::encode(&draft.head, profile)?);
+        let entry = Entry::encode(&draft.head, profile)?;
+        change.entries.push((keys::profile(&effects.workspace, id).into(), entry.into()));
     }
     let workspace = keys::workspace(&effects.workspace);
     if source.get(&workspace)?.is_none() {
-        change.entries.insert(workspace, Vec::new());
+        change.entries.push((workspace.into(), Bytes::default()));
     }
-    let owners = effects.owners.into_iter().map(|(key, id)| (key, id.as_bytes().to_vec()));
+    let owners = effects.owners.into_iter().map(|(key, id)| (key.into(), id.as_bytes().into()));
     change.entries.extend(owners);
     let revision = placed.revision.0.to_le_bytes();
-    let documents = effects.documents.into_iter().map(|(key, document)| (key, [&revision, &document[..]].concat()));
+    let with_revision = |document: Vec<u8>| [&revision, &document[..]].concat().into();
+    let documents = effects.documents.into_iter().map(|(key, document)| (key.into(), with_revision(document)));
     change.entries.extend(documents);
     Ok(change)
 }

@@ -15,8 +15,9 @@ use super::status::Status;
 use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
-/// Bytes from which a group takes no further commit.
-const GROUP_BYTES: usize = 8 << 20;
+/// Bytes from which a group takes no further commit: enough to keep a disk busy, and little enough that readers do not
+/// wait long while the group becomes visible.
+const GROUP_BYTES: usize = 2 << 20;
 /// Commits of one group.
 const GROUP_COMMITS: usize = 1_024;
 

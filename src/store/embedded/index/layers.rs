@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
 use super::disk::{Bytes, Disk, Torn};
-use super::keys::{EventHash, Key};
+use super::keys::EventHash;
 use super::meta::Meta;
 use super::signal::Signal;
 use crate::domain::id::Revision;
@@ -36,7 +36,8 @@ pub(in crate::store::embedded) trait Source {
 /// What one or more commits change in the index.
 #[derive(Debug, Default)]
 pub(in crate::store::embedded) struct Change {
-    pub(in crate::store::embedded) entries: BTreeMap<Key, Vec<u8>>,
+    /// In the order in which they take effect.
+    pub(in crate::store::embedded) entries: Vec<(Bytes, Bytes)>,
     pub(in crate::store::embedded) seen: HashMap<EventHash, EventRef>,
     /// The last commit.
     pub(in crate::store::embedded) applied: Revision,
@@ -213,7 +214,7 @@ impl Layer {
     fn add(&mut self, change: Change) {
         for (key, value) in change.entries {
             self.bytes += key.len() + value.len();
-            if let Some(replaced) = self.entries.insert(key.into(), value.into()) {
+            if let Some(replaced) = self.entries.insert(key, value) {
                 self.bytes = self.bytes.saturating_sub(replaced.len());
             }
         }

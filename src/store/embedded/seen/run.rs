@@ -102,7 +102,7 @@ struct Block<'a>(&'a [u8]);
 
 impl<'a> Block<'a> {
     fn new(bytes: &'a Bytes) -> Result<Self> {
-        if bytes.len() % ENTRY_BYTES != 0 {
+        if !bytes.len().is_multiple_of(ENTRY_BYTES) {
             return Err(Error::Index("a block of seen events is cut off".to_owned()));
         }
         Ok(Self(bytes))
