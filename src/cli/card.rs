@@ -1,7 +1,7 @@
 //! Model cards as tables.
 
+use prost_types::Struct;
 use prost_types::value::Kind;
-use prost_types::{Struct, Value};
 
 use super::report;
 
@@ -34,10 +34,12 @@ pub fn print(card: &Struct) {
 pub fn print_churn(card: &Struct) {
     let row = |(key, name): &(&str, &str)| {
         let interval = structure(card, key)?;
-        let bound = |key| number(interval, key).map(report::figure);
-        let (low, high) = (bound("low")?, bound("high")?);
-        let range = if low == high { String::new() } else { format!("{low} – {high}") };
-        Some(vec![(*name).to_owned(), bound("value")?, range])
+        let (value, low, high) = (number(interval, "value")?, number(interval, "low")?, number(interval, "high")?);
+        if low == high {
+            return Some(vec![(*name).to_owned(), report::count(value as i64), String::new()]);
+        }
+        let range = format!("{} – {}", report::exact(low), report::exact(high));
+        Some(vec![(*name).to_owned(), report::exact(value), range])
     };
     let rows = METRICS.iter().filter_map(row).collect();
     println!("{}", report::table("lrl", &["figure", "value", "95 % interval"], rows));
@@ -86,15 +88,22 @@ pub fn print_segments(card: &Struct) {
     report::fact("agreement with before", shown("adjusted_rand_index"));
     report::fact("customers who moved", number(card, "share_moved").map_or_else(|| "–".to_owned(), report::percent));
     let Some(Kind::ListValue(segments)) = field(card, "segments") else { return };
-    let row = |segment: &Value| {
-        let Some(Kind::StructValue(segment)) = &segment.kind else { return Vec::new() };
+    let segments = segments.values.iter().filter_map(|segment| match &segment.kind {
+        Some(Kind::StructValue(segment)) => Some(segment),
+        _ => None,
+    });
+    let segments: Vec<&Struct> = segments.collect();
+    let row = |segment: &&Struct| {
         let id = text(segment, "id");
-        let jaccard = structure(card, "jaccard").and_then(|all| number(all, &id)).map(report::figure);
+        let jaccard = structure(card, "jaccard").and_then(|all| number(all, &id)).map(report::exact);
         let size = report::count(number(segment, "size").unwrap_or_default() as i64);
-        vec![id, text(segment, "display_name"), size, jaccard.unwrap_or_default(), text(segment, "persona")]
+        vec![id, text(segment, "display_name"), size, jaccard.unwrap_or_default()]
     };
-    let rows = segments.values.iter().map(row).collect();
-    println!("{}", report::table("llrrw", &["id", "name", "size", "Jaccard", "persona"], rows));
+    let rows = segments.iter().map(row).collect();
+    println!("{}", report::table("llrr", &["id", "name", "customers", "Jaccard"], rows));
+    for segment in segments {
+        println!("  {:<7} {}", text(segment, "id"), report::wrapped(&text(segment, "persona"), 10));
+    }
 }
 
 fn field<'a>(data: &'a Struct, key: &str) -> Option<&'a Kind> {

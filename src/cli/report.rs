@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, Width, presets};
 
 /// Columns of a terminal that tables keep within.
 pub const WIDTH: u16 = 110;
@@ -19,21 +19,47 @@ fn is_styled() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// A table whose columns are aligned as `alignments` says: `l` left, `r` right, `w` left and wide, which wraps.
+/// A table whose columns are aligned as `alignments` says: `l` left, `r` right, `f` right with a header that wraps, `w`
+/// left with wide content that wraps. Rows are set apart only where content wraps.
 pub fn table(alignments: &str, header: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_width(WIDTH);
+    let mut style = presets::UTF8_HORIZONTAL_ONLY;
+    if !alignments.contains('w') {
+        style = style.row_separator(LineStyle::none());
+    }
+    table.load_style(style).set_width(WIDTH);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_header(header.to_vec()).add_rows(rows);
     for (column, alignment) in table.column_iter_mut().zip(alignments.chars()) {
-        if alignment == 'r' {
+        if matches!(alignment, 'r' | 'f') {
             column.set_cell_alignment(CellAlignment::Right);
         }
         column.set_constraint(match alignment {
             'w' => ColumnConstraint::LowerBoundary(Width::Fixed(36)),
+            'f' => ColumnConstraint::UpperBoundary(Width::Fixed(13)),
             _ => ColumnConstraint::ContentWidth,
         });
     }
     table
+}
+
+/// A text broken into lines that fit beside an indentation of so many spaces.
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let width = usize::from(WIDTH) - indent;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let fits =
+            lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + word.chars().count() < width);
+        if !fits {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
 }
 
 /// A count with a separator between thousands.
@@ -67,6 +93,11 @@ pub fn figure(number: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A number with three decimals, for figures that are compared with each other.
+pub fn exact(number: f64) -> String {
+    format!("{number:.3}")
+}
+
 /// A share as a percentage.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
@@ -76,7 +107,8 @@ pub fn percent(share: f64) -> String {
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_secs() {
-        0..10 => format!("{seconds:.1} s"),
+        0 => format!("{} ms", duration.as_millis()),
+        1..10 => format!("{seconds:.1} s"),
         10..120 => format!("{seconds:.0} s"),
         120..7_200 => format!("{:.0} min", seconds / 60.0),
         7_200..172_800 => format!("{:.0} h", seconds / 3_600.0),
@@ -107,5 +139,14 @@ mod tests {
         let table = table("lwr", &["name", "text", "size"], rows);
         assert!(table.lines().all(|line| line.chars().count() <= usize::from(WIDTH)));
         assert!(table.lines().count() > 4);
+    }
+
+    #[test]
+    fn a_wrapped_text_keeps_its_words_and_its_indentation() {
+        let text = "word ".repeat(60);
+        let lines: Vec<String> = wrapped(&text, 10).lines().map(str::to_owned).collect();
+        assert!(lines.len() > 1 && lines[1..].iter().all(|line| line.starts_with("          word")));
+        assert!(lines.iter().all(|line| line.chars().count() <= usize::from(WIDTH)));
+        assert_eq!(lines.join(" ").split_whitespace().count(), 60);
     }
 }

@@ -19,6 +19,10 @@ pub const SOURCE: &str = "simulated-service-desk";
 
 const DAYS: f64 = 240.0;
 const MICROS_PER_HOUR: f64 = 3.6e9;
+/// The largest hardship; the mean is somewhat below 1.
+const HARDSHIP_MAX: f64 = 2.5;
+/// What brings everybody to the desk, beside the hardship: without it only the unlucky would ever call.
+const COMMON: f64 = 1.0;
 const TOPICS: [&str; 6] = ["billing", "delivery", "login", "outage", "contract", "returns"];
 const PLANS: [&str; 3] = ["basic", "plus", "business"];
 /// Channels with an agent, and how often a case opens on each.
@@ -39,16 +43,16 @@ pub const DEMO: Size = Size { customers: 1_500, cases: 1_700 };
 /// The events of a simulated desk of `DAYS` days that ends at `end_micros`, in the order of their times.
 pub fn generate(size: Size, seed: u64, end_micros: i64) -> Vec<pb::Event> {
     let mut desk = Desk { random: Xoshiro256PlusPlus::seed_from_u64(seed), end_micros, events: Vec::new() };
-    let hardships: Vec<f64> = (0..size.customers).map(|_| desk.exponential(1.0).min(5.0)).collect();
+    let hardships: Vec<f64> = (0..size.customers).map(|_| desk.exponential(1.0).min(HARDSHIP_MAX)).collect();
     for customer in 0..size.customers {
         desk.identify(customer);
     }
     // Hard customers come back more often: cases fall on customers in proportion to their hardship.
-    let total: f64 = hardships.iter().map(|hardship| 0.3 + hardship).sum();
+    let total: f64 = hardships.iter().map(|hardship| COMMON + hardship).sum();
     for number in 0..size.cases {
         let mut point = desk.random.gen_range(0.0..total);
         let found = hardships.iter().position(|hardship| {
-            point -= 0.3 + hardship;
+            point -= COMMON + hardship;
             point <= 0.0
         });
         let customer = found.unwrap_or_default();
@@ -239,7 +243,7 @@ impl Case {
         let with_agent = !matches!(contact.kind(), ContactKind::SelfServiceFailure | ContactKind::Closed);
         if with_agent {
             contact.agent = format!("agent-{:02}", desk.random.gen_range(1..40));
-            contact.wait_seconds = desk.exponential(120.0 * (0.5 + self.hardship)).round();
+            contact.wait_seconds = desk.exponential(90.0 * (0.5 + self.hardship)).round();
             contact.handle_seconds = desk.exponential(360.0).round();
         }
         self.push(desk, Payload::SupportContact(contact));

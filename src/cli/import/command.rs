@@ -106,7 +106,7 @@ impl Shift {
     pub fn sentence(&self) -> String {
         let days = self.shift_seconds / 86_400.0;
         format!(
-            "all times are moved by {days:+.1} days by one offset: the latest, {}, becomes {}",
+            "all times are moved by one offset of {days:+.1} days: the latest, {}, becomes {}",
             self.latest_time_in_files, self.latest_time
         )
     }
