@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::{Error, Reason, Result};
+use super::lanes::Lanes;
 use super::registry::Registry;
 use super::trainer::Trainer;
 use crate::domain::id::Revision;
@@ -19,6 +20,7 @@ pub struct App {
     pub(super) registry: Arc<Registry>,
     pub(super) trainer: Arc<Trainer>,
     pub(super) rules: Arc<IdentityRules>,
+    pub(super) lanes: Arc<Lanes>,
     pub(super) start_time: Timestamp,
 }
 
@@ -34,6 +36,7 @@ impl App {
             registry: Arc::new(Registry::default()),
             trainer: Arc::new(Trainer::start()),
             rules: Arc::new(IdentityRules::default()),
+            lanes: Arc::default(),
             store,
             context,
         };

@@ -161,6 +161,8 @@ impl App {
         received: Timestamp,
         mode: IngestMode,
     ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
+        let identifiers = checked.iter().flat_map(|one| &one.identifiers.usable);
+        let _turns = self.lanes.enter(&caller.workspace, identifiers).await;
         for _ in 0..limits::CONFLICT_RETRIES {
             let round = self.decide(caller, &checked, received).await?;
             if mode == IngestMode::ValidateOnly {

@@ -10,6 +10,7 @@ mod get_models;
 mod get_profile;
 mod get_segments;
 mod ingest_events;
+mod lanes;
 mod list_events;
 mod page;
 mod predict;

@@ -61,10 +61,10 @@ impl<T: Listed> Page<T> {
     }
 }
 
-/// What a token holds: the cursor, bound to the call that it belongs to.
+/// What a token holds: the cursor, and a digest of it and of the call that it belongs to.
 #[derive(Serialize, Deserialize)]
 struct Token {
-    binding: u64,
+    seal: u64,
     cursor: Vec<u8>,
 }
 
@@ -77,9 +77,17 @@ impl Binding {
         let mut digest = blake3::Hasher::new();
         digest.update(method.as_bytes()).update(&[0]).update(workspace.as_bytes()).update(&[0]);
         digest.update(&postcard::to_allocvec(arguments).unwrap_or_default());
-        let digest = digest.finalize();
-        Self(digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Self(first_bytes(digest.finalize().as_bytes()))
     }
+
+    /// Tells a token of this call from one of another call, and from one that was altered.
+    fn seal(self, cursor: &[u8]) -> u64 {
+        first_bytes(blake3::Hasher::new().update(&self.0.to_le_bytes()).update(cursor).finalize().as_bytes())
+    }
+}
+
+fn first_bytes(digest: &[u8; 32]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl PageRequest {
@@ -109,7 +117,7 @@ impl PageRequest {
         };
         let bytes = unhex(&self.token).ok_or_else(refused)?;
         let token: Token = postcard::from_bytes(&bytes).map_err(|_| refused())?;
-        if token.binding != binding.0 {
+        if token.seal != binding.seal(&token.cursor) {
             return Err(refused());
         }
         postcard::from_bytes(&token.cursor).map(Some).map_err(|_| refused())
@@ -119,7 +127,8 @@ impl PageRequest {
 /// The token of a page that begins after `cursor`.
 fn token(binding: &Binding, cursor: &impl Serialize) -> String {
     let cursor = postcard::to_allocvec(cursor).unwrap_or_default();
-    hex(&postcard::to_allocvec(&Token { binding: binding.0, cursor }).unwrap_or_default())
+    let token = Token { seal: binding.seal(&cursor), cursor };
+    hex(&postcard::to_allocvec(&token).unwrap_or_default())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -148,6 +157,19 @@ mod tests {
         assert_eq!(request.cursor::<u64>(&binding).expect("its own"), Some(7));
         for other in [Binding::new("ListProfiles", "other", &"all"), Binding::new("ListProfiles", "acme", &"some")] {
             assert!(request.cursor::<u64>(&other).is_err());
+        }
+    }
+
+    #[test]
+    fn an_altered_token_is_refused() {
+        let binding = Binding::new("ListProfiles", "acme", &());
+        let token = token(&binding, &1_000_000_u64);
+        for position in 0..token.len() {
+            let mut altered = token.clone().into_bytes();
+            altered[position] = if altered[position] == b'0' { b'1' } else { b'0' };
+            let altered = String::from_utf8(altered).expect("digits");
+            let request = PageRequest { size: 0, token: altered };
+            assert!(request.cursor::<u64>(&binding).is_err(), "at {position}");
         }
     }
 

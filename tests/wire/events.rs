@@ -2,6 +2,7 @@
 
 use pb::event::Payload;
 use rapport::rpc::pb;
+use rapport::store::embedded::{EmbeddedStore, Options};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
@@ -338,4 +339,48 @@ async fn a_stream_is_ended_with_unavailable_when_the_server_stops() {
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     drop((batches, answers, app));
     stopped.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_about_one_customer_are_all_accepted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = EmbeddedStore::open(Options::new(directory.path(), [7; 16])).expect("opens");
+    let app = TestApp::builder().store(store).start().await;
+    let writers = (0..64).map(|writer| {
+        let mut client = app.events();
+        tokio::spawn(async move {
+            let mut accepted = 0;
+            for number in 0..5 {
+                let event = event(&format!("{writer}-{number}"), "ann", NOW, track("step"));
+                let request = pb::IngestEventsRequest { events: vec![event], validate_only: false };
+                let results = client.ingest_events(request).await.expect("no conflict").into_inner().results;
+                accepted += results.iter().filter(|result| result.status() == pb::EventStatus::Accepted).count();
+            }
+            accepted
+        })
+    });
+    let mut accepted = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        accepted += writer.await.expect("runs");
+    }
+    assert_eq!(accepted, 64 * 5);
+    let request = pb::GetProfileRequest { customer: user("ann"), ..Default::default() };
+    let profile = app.profiles().get_profile(request).await.expect("a profile").into_inner().profile;
+    assert_eq!(profile.and_then(|profile| profile.activity).map(|activity| activity.events), Some(64 * 5));
+}
+
+#[tokio::test]
+async fn a_phone_number_names_one_customer_however_it_is_written() {
+    let app = TestApp::start().await;
+    let phone = |value: &str| {
+        Some(pb::CustomerRef { customer: Some(pb::customer_ref::Customer::Identifier(identifier("phone", value))) })
+    };
+    let mut one = event("e1", "ann", NOW, track("call"));
+    one.identifiers.push(identifier("phone", "+49 170 1234567"));
+    app.accept(vec![one]).await;
+    let request = pb::GetProfileRequest { customer: phone("+49 (170) 123-4567"), ..Default::default() };
+    assert!(app.profiles().get_profile(request).await.is_ok());
+    let request = pb::GetProfileRequest { customer: phone("0170 1234567"), ..Default::default() };
+    let refused = app.profiles().get_profile(request).await.expect_err("no country");
+    assert_eq!(reason(&refused), "IDENTIFIER_INVALID");
 }

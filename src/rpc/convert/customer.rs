@@ -51,5 +51,8 @@ fn identifier(sent: &pb::Identifier, field: &str) -> Result<Identifier> {
     if parsed.value().is_empty() {
         return Err(refused("the value must not be empty".to_owned()));
     }
+    if !parsed.is_complete() {
+        return Err(refused("a phone number must have its country: + and 8 to 15 digits".to_owned()));
+    }
     Ok(parsed)
 }
