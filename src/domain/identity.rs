@@ -68,10 +68,25 @@ impl IdentityRules {
     pub fn sort_out(&self, mut identifiers: Vec<Identifier>) -> Candidates {
         identifiers.sort_by(|a, b| self.rule(a.kind()).priority.cmp(&self.rule(b.kind()).priority).then(a.cmp(b)));
         identifiers.dedup();
-        let (blocked, usable) =
-            identifiers.into_iter().partition::<Vec<_>, _>(|identifier| self.is_blocked(identifier));
-        let demote = |identifier| Demotion { identifier, reason: DemotionReason::Blocked };
-        Candidates { usable, demoted: blocked.into_iter().map(demote).collect() }
+        let mut candidates = Candidates::default();
+        for identifier in identifiers {
+            match self.reason_against(&identifier) {
+                Some(reason) => candidates.demoted.push(Demotion { identifier, reason }),
+                None => candidates.usable.push(identifier),
+            }
+        }
+        candidates
+    }
+
+    /// Why an identifier cannot name a customer.
+    fn reason_against(&self, identifier: &Identifier) -> Option<DemotionReason> {
+        if self.is_blocked(identifier) {
+            Some(DemotionReason::Blocked)
+        } else if !identifier.is_complete() {
+            Some(DemotionReason::Invalid)
+        } else {
+            None
+        }
     }
 
     /// The priority of the strongest identifier that a profile has.
