@@ -40,6 +40,7 @@ async fn effort_is_a_sum_of_points_and_needs_no_model() {
     assert!(effort.effort_index > 0.0 && effort.model.is_none() && effort.predicted_ces == 0.0, "{effort:?}");
     assert!((sum(&effort.contributions) - effort.effort_index).abs() < 1e-9, "{effort:?}");
     assert!(effort.contributions.len() > 2, "{effort:?}");
+    assert!(effort.contributions.iter().all(|found| found.feature != "other"), "{effort:?}");
 
     request.contribution_limit = 1;
     let short = app.predictions().predict_effort(request.clone()).await.expect("effort").into_inner();

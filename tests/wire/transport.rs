@@ -212,20 +212,31 @@ async fn a_page_of_this_machine_may_call_over_grpc_web() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_finishes_what_it_has_begun_and_closes_what_does_not_end() {
-    let mut app =
-        TestApp::builder().options(|options| options.drain_timeout = Duration::from_millis(100)).start().await;
+async fn a_stopping_server_ends_its_watches_and_closes_what_does_not_end() {
+    let options = |options: &mut rapport::rpc::RpcOptions| {
+        options.requests_in_flight = 1;
+        options.drain_timeout = Duration::from_millis(100);
+    };
+    let mut app = TestApp::builder().store(BrokenStore::hanging()).options(options).start().await;
     let watched = HealthClient::new(app.channel.clone()).watch(HealthCheckRequest::default()).await;
     let mut watched = watched.expect("a stream").into_inner();
-    assert!(watched.message().await.expect("a state").is_some());
-    // A request whose body never comes would hold its connection for ever.
-    let mut stuck = TcpStream::connect(app.address).await.expect("connected");
-    let head = "POST /rapport.v1.AdminService/GetServerInfo HTTP/1.1\r\nhost: test\r\n\
-                content-type: application/grpc-web+proto\r\ncontent-length: 100\r\n\r\n";
-    stuck.write_all(head.as_bytes()).await.expect("sent");
-    stuck.flush().await.expect("sent");
+    let state = watched.message().await.expect("a state").expect("a state");
+    assert_eq!(state.status(), ServingStatus::Serving);
+    let mut profiles = app.profiles();
+    let stuck = tokio::spawn(async move {
+        let request = pb::GetProfileRequest { customer: user("ann"), ..Default::default() };
+        profiles.get_profile(request).await
+    });
+    // The only place is taken once the server has the request.
+    while app.admin().get_settings(pb::GetSettingsRequest::default()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
     let stopped = app.stop();
-    tokio::time::timeout(Duration::from_secs(5), stopped).await.expect("stops although a connection is stuck");
+    let state = watched.message().await.expect("a state").expect("a state");
+    assert_eq!(state.status(), ServingStatus::NotServing);
+    tokio::time::timeout(Duration::from_secs(5), stopped).await.expect("stops although a request is stuck");
+    let closed = stuck.await.expect("no panic").expect_err("never answered");
+    assert_ne!(closed.code(), Code::DeadlineExceeded);
     assert!(TcpStream::connect(app.address).await.is_err(), "nothing listens any more");
 }
 
