@@ -25,13 +25,13 @@ pub struct Progress {
 impl Progress {
     /// Work through a number of bytes.
     pub fn bytes(label: &str, total: u64) -> Self {
-        let template = "{label} {bar:32} {percent:>3} %  {bytes}/{total_bytes}  {binary_bytes_per_sec}  {left}{msg}";
+        let template = "{label} {wide_bar} {percent:>3} %  {binary_bytes_per_sec}  {left}{msg}";
         Self::start(label, total, template)
     }
 
     /// Work of which the share that is done is known.
     pub fn share(label: &str) -> Self {
-        Self::start(label, SHARE_STEPS, "{label} {bar:32} {percent:>3} %  {elapsed}  {left}{msg}")
+        Self::start(label, SHARE_STEPS, "{label} {wide_bar} {percent:>3} %  {elapsed}  {left}{msg}")
     }
 
     fn start(label: &str, total: u64, template: &str) -> Self {

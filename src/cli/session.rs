@@ -7,7 +7,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::args::TargetArgs;
 use super::config::{self, Overrides};
@@ -140,7 +140,10 @@ impl Interceptor for Workspace {
     }
 }
 
-/// What a server answered, in a sentence for people.
+/// What a server answered, in a sentence for people: a [`Refusal`] where the request was at fault.
 pub fn refused(call: &str, status: &Status) -> anyhow::Error {
-    anyhow::anyhow!("{call} failed with {:?}: {}", status.code(), status.message())
+    match status.code() {
+        Code::InvalidArgument => Refusal(format!("{call} is refused: {}", status.message())).into(),
+        code => anyhow::anyhow!("{call} failed with {code:?}: {}", status.message()),
+    }
 }

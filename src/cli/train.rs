@@ -5,11 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use prost_types::Struct;
 use serde_json::json;
-use tonic::Code;
 
 use super::args::{Output, TrainArgs, TrainKind};
 use super::progress::Progress;
-use super::run::Refusal;
 use super::session::{Session, Target, refused};
 use super::{card, json, report};
 use crate::rpc::pb;
@@ -69,11 +67,12 @@ pub async fn run(session: &Session, kind: pb::ModelKind, parameters: Struct, lab
     let mut client = session.training();
     let request =
         pb::CreateTrainingRunRequest { kind: kind.into(), parameters: Some(parameters), ..Default::default() };
-    let created = client.create_training_run(request).await.map_err(|status| match status.code() {
-        Code::InvalidArgument => Refusal(format!("{:#}", refused("CreateTrainingRun", &status))).into(),
-        _ => refused("CreateTrainingRun", &status),
-    })?;
-    let created = created.into_inner().run.context("the server answered without a run")?;
+    let created = client.create_training_run(request).await;
+    let created = created
+        .map_err(|status| refused("CreateTrainingRun", &status))?
+        .into_inner()
+        .run
+        .context("the server answered without a run")?;
     let run = follow(session, created, label).await?;
     let request = pb::GetModelRequest { model_version: run.model_version.clone(), ..Default::default() };
     let model = client.get_model(request).await.map_err(|status| refused("GetModel", &status))?.into_inner().model;

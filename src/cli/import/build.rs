@@ -164,13 +164,12 @@ impl Builder {
     fn report(&mut self, line: &Line, findings: Findings, built: &mut Built) {
         self.broken += 1;
         let file = self.columns.file();
-        for (column, fault) in findings.faults {
-            let fault = Fault { file: file.clone(), line: line.row.line, column, fault };
-            // Several events of a line may stumble over the same cell.
-            if !built.faults.contains(&fault) {
-                built.faults.push(fault);
-            }
-        }
+        built.faults.extend(findings.faults.into_iter().map(|(column, fault)| Fault {
+            file: file.clone(),
+            line: line.row.line,
+            column: Some(column),
+            fault,
+        }));
     }
 }
 

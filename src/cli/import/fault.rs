@@ -32,20 +32,17 @@ impl fmt::Display for Fault {
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Faults by column; any of them breaks the line.
-    pub faults: Vec<(Option<String>, String)>,
+    pub faults: Vec<(String, String)>,
     /// Things that do not break it but that nobody should have to guess.
     pub notes: Notes,
 }
 
 impl Findings {
-    /// Records a fault of a column.
+    /// Records a fault of a column; of one that has a fault already, the first says enough.
     pub fn add(&mut self, column: &str, fault: impl Into<String>) {
-        self.faults.push((Some(column.to_owned()), fault.into()));
-    }
-
-    /// Records a fault of the whole line.
-    pub fn add_to_line(&mut self, fault: impl Into<String>) {
-        self.faults.push((None, fault.into()));
+        if !self.faults.iter().any(|(known, _)| known == column) {
+            self.faults.push((column.to_owned(), fault.into()));
+        }
     }
 }
 

@@ -248,9 +248,9 @@ pub fn flag(expression: Option<&Expression>, scope: &Scope<'_>, findings: &mut F
     expression.and_then(|expression| expression.flag(scope, findings)).unwrap_or_default()
 }
 
-/// A value that must be there; unless something else is wrong with it already, its absence is the fault.
+/// A value that must be there; its absence is a fault.
 pub fn required<T>(expression: &Expression, value: Option<T>, findings: &mut Findings) -> Option<T> {
-    if value.is_none() && !findings.faults.iter().any(|(column, _)| column.as_deref() == Some(expression.name())) {
+    if value.is_none() {
         findings.add(expression.name(), "is blank");
     }
     value
