@@ -1,8 +1,4 @@
 //! Answers about customers: segment, effort and churn. Pure reads.
-//!
-//! [`Error::NotFound`]: super::Error::NotFound
-//! [`Error::Precondition`]: super::Error::Precondition
-//! [`Error::Invalid`]: super::Error::Invalid
 
 use std::sync::Arc;
 
@@ -69,7 +65,7 @@ impl App {
     /// The segment that a customer is in.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown customer, [`Error::Precondition`] before the first training.
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer, [`Precondition`](super::Error::Precondition) before the first training.
     pub async fn predict_segment(
         &self,
         caller: &Caller,
@@ -84,7 +80,7 @@ impl App {
     /// How hard the company makes life for a customer.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown customer.
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer.
     pub async fn predict_effort(
         &self,
         caller: &Caller,
@@ -99,7 +95,7 @@ impl App {
     /// How likely a customer is to leave.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown customer, [`Error::Precondition`] before the first training.
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer, [`Precondition`](super::Error::Precondition) before the first training.
     pub async fn predict_churn(
         &self,
         caller: &Caller,
@@ -114,7 +110,7 @@ impl App {
     /// Everything about a customer in one call.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown customer.
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer.
     pub async fn predict(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Prediction<Answer>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
         let answer = answer(&self.registry.serving(&caller.workspace), &found, Kinds::ALL);
@@ -124,7 +120,7 @@ impl App {
     /// Everything about several customers in their order, each or its error.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than the limit.
+    /// [`Invalid`](super::Error::Invalid) for more than the limit.
     pub async fn batch_predict(
         &self,
         caller: &Caller,

@@ -124,3 +124,62 @@ fn refuse(requests: Vec<Request>, error: &Error) {
         drop(request.answer.send(Err(Error::Poisoned(error.to_string()))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::domain::fact::{Document, DocumentKey, Fact};
+    use crate::domain::id::WorkspaceId;
+    use crate::domain::projection::Projection;
+    use crate::domain::settings::Settings;
+    use crate::domain::time::Timestamp;
+    use crate::store::Commit;
+    use crate::store::embedded::index::{Disk, Meta, Source, keys};
+    use crate::store::embedded::journal;
+    use crate::store::embedded::seen::Runs;
+
+    fn commit() -> Prepared {
+        let facts = vec![Fact::Document(Document::Settings(Settings::default()))];
+        let (workspace, time) = (WorkspaceId::default_workspace(), Timestamp::from_micros(0));
+        let (preconditions, projection) = (Vec::new(), Projection::default());
+        Prepared::new(Commit { workspace, time, preconditions, facts, projection }).expect("encodable")
+    }
+
+    #[test]
+    fn a_commit_whose_write_or_sync_failed_is_neither_acknowledged_nor_seen_and_no_later_one_is_taken() {
+        for at_sync in [false, true] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let journal = journal::open(directory.path(), [3; 16]).expect("a journal");
+            let status = Arc::new(Status::default());
+            let meta = Meta::empty([3; 16]);
+            let index = Arc::new(Index::new(Disk::temporary(), meta, Runs::default(), Arc::clone(&status)));
+            let (sender, queue) = mpsc::channel(1);
+            let committer = Committer {
+                queue,
+                writer: journal::tests::failing_writer(at_sync),
+                index: Arc::clone(&index),
+                segments: journal.segments(),
+                status: Arc::clone(&status),
+                window: Duration::from_secs(1),
+            };
+            let thread = std::thread::spawn(|| committer.run());
+            let memory = Arc::new(Semaphore::new(2));
+            for attempt in 0..2 {
+                let (answer, answered) = oneshot::channel();
+                let share = Arc::clone(&memory).try_acquire_owned().expect("free");
+                let sent = sender.blocking_send(Request { commit: commit(), answer, _memory: share });
+                assert!(sent.is_ok(), "the committer listens");
+                let answer = answered.blocking_recv().expect("answered");
+                assert!(matches!(answer, Err(Error::Poisoned(_))), "attempt {attempt}: {answer:?}");
+                assert!(status.check().is_err(), "attempt {attempt}");
+            }
+            drop(sender);
+            thread.join().expect("ends");
+            let key = keys::document(&WorkspaceId::default_workspace(), &DocumentKey::settings());
+            assert!(index.get(&key).expect("readable").is_none(), "what may not be durable must not be seen");
+            assert_eq!(status.revision(), Revision(0));
+        }
+    }
+}

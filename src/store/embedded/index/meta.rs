@@ -26,7 +26,7 @@ pub(in crate::store::embedded) struct Meta {
 
 impl Meta {
     /// An index of this release that holds nothing yet.
-    pub(super) fn empty(store: StoreId) -> Self {
+    pub(in crate::store::embedded) fn empty(store: StoreId) -> Self {
         Self { fold: FOLD_VERSION, store, applied: Revision(0), time: Timestamp::MIN }
     }
 

@@ -18,7 +18,7 @@ mod open;
 mod segment;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod writer;
 
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};

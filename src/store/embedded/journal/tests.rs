@@ -186,12 +186,17 @@ impl Sink for Failing {
     }
 }
 
+/// The writer of an empty journal on a disk that fails, at the sync or already at the write.
+pub(in crate::store::embedded) fn failing_writer(at_sync: bool) -> Writer {
+    let home = Home { directory: PathBuf::from("nowhere"), store: STORE, segment_bytes: u64::MAX };
+    let place = Place { segment: Revision(1), offset: segment::HEADER_BYTES as u64, next: Revision(1) };
+    Writer::new(home, place, Failing { at_sync })
+}
+
 #[test]
 fn a_failed_write_and_a_failed_sync_are_told() {
     for at_sync in [false, true] {
-        let home = Home { directory: PathBuf::from("nowhere"), store: STORE, segment_bytes: u64::MAX };
-        let place = Place { segment: Revision(1), offset: segment::HEADER_BYTES as u64, next: Revision(1) };
-        let mut writer = Writer::new(home, place, Failing { at_sync });
+        let mut writer = failing_writer(at_sync);
         let mut group = writer.begin().expect("no new segment");
         group.push(&payload()).expect("small");
         let failed = writer.append(&group);
