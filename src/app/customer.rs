@@ -1,13 +1,14 @@
 //! Naming and reading one customer.
 
 use super::application::App;
-use super::error::{Error, Reason, Resource, Result};
+use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::consent;
 use crate::domain::fold;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
+use crate::domain::violation::Violations;
 
 /// Who asks: everything that a credential says.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub enum CustomerRef {
     Profile(ProfileId),
     /// By something that a caller knows.
     Identifier(Identifier),
+    /// By a text that is no id of ours, and therefore nobody's.
+    Nobody,
 }
 
 /// How a read wants to read.
@@ -34,6 +37,9 @@ pub struct Read {
     pub at_least: Option<Revision>,
     /// See the customer as of this event time; `None` is now.
     pub as_of: Option<Timestamp>,
+    /// What of the request could not be read, with something harmless in its place. The use case refuses it together
+    /// with what it finds itself, so that a caller hears of all faults at once.
+    pub faults: Violations,
 }
 
 /// A customer that was read.
@@ -51,6 +57,8 @@ impl CustomerRef {
         match self {
             Self::Profile(id) => id.to_string(),
             Self::Identifier(identifier) => identifier.kind().to_owned(),
+            // The text may be anything, an address even, so the error names only where it stood.
+            Self::Nobody => "profile_id".to_owned(),
         }
     }
 
@@ -59,6 +67,7 @@ impl CustomerRef {
         match self {
             Self::Profile(id) => (Some(*id), None),
             Self::Identifier(identifier) => (None, Some(identifier)),
+            Self::Nobody => (None, None),
         }
     }
 
@@ -68,15 +77,22 @@ impl CustomerRef {
 }
 
 impl App {
-    /// Checks how a read wants to read: the purpose, the revision and the time.
+    /// Checks how a read wants to read: the time, the revision and the purpose.
     pub(super) fn check_read(&self, read: &Read) -> Result<Revision> {
+        self.check_with(read, read.faults.clone())
+    }
+
+    /// The same with the faults that the use case has added. What is wrong with the request itself comes before what
+    /// the state of the workspace refuses, since the caller can mend it alone.
+    pub(super) fn check_with(&self, read: &Read, mut faults: Violations) -> Result<Revision> {
+        if read.as_of.is_some_and(|time| time > self.context.now()) {
+            faults.add("as_of_time", "must not be in the future");
+        }
+        Invalid::check(faults)?;
         let revision = self.require_revision(read.at_least)?;
         // Without a recorded consent, unknown means denied for everything but the service itself.
         if !read.purpose.is_empty() && read.purpose != consent::SERVICE {
             return Err(Error::Forbidden(Reason::ConsentDenied { purpose: read.purpose.clone() }));
-        }
-        if read.as_of.is_some_and(|time| time > self.context.now()) {
-            return Err(Error::invalid("as_of_time", "must not be in the future"));
         }
         Ok(revision)
     }
@@ -114,7 +130,7 @@ impl App {
             .iter()
             .filter_map(|customer| match customer {
                 CustomerRef::Identifier(identifier) => Some(identifier.clone()),
-                CustomerRef::Profile(_) => None,
+                CustomerRef::Profile(_) | CustomerRef::Nobody => None,
             })
             .collect();
         let owners = if identifiers.is_empty() {
@@ -128,6 +144,7 @@ impl App {
             .map(|customer| match customer {
                 CustomerRef::Profile(id) => Some(*id),
                 CustomerRef::Identifier(_) => owners.next().flatten(),
+                CustomerRef::Nobody => None,
             })
             .collect())
     }

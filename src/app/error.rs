@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::decision::Refusal;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelKind;
-use crate::domain::violation::{Violation, ViolationReason};
+use crate::domain::violation::{ViolationReason, Violations};
 use crate::{models, store};
 
 /// The result of a use case.
@@ -56,23 +56,25 @@ pub enum Error {
 
 /// All faults of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid(pub Vec<Violation>);
+pub struct Invalid(pub Violations);
 
 impl Invalid {
-    /// The reason that weighs most: the most special one.
-    pub fn reason(&self) -> ViolationReason {
-        self.0.iter().map(|violation| violation.reason).max().unwrap_or(ViolationReason::InvalidField)
+    /// Refuses a request in which faults were found.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all of them.
+    pub fn check(violations: Violations) -> Result<()> {
+        if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(Self(violations))) }
     }
 }
 
 impl std::fmt::Display for Invalid {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0.split_first() {
-            None => formatter.write_str("the request is invalid"),
-            Some((first, rest)) => {
-                write!(formatter, "{} {}", first.field, first.description)?;
-                if rest.is_empty() { Ok(()) } else { write!(formatter, " (and {} more)", rest.len()) }
-            }
+        let Some(first) = self.0.first() else { return formatter.write_str("the request is invalid") };
+        write!(formatter, "{} {}", first.field, first.description)?;
+        match self.0.len() {
+            1 => Ok(()),
+            faults => write!(formatter, " (and {} more)", faults - 1),
         }
     }
 }
@@ -147,8 +149,9 @@ impl Error {
 
     /// A request with one fault that has a reason of its own.
     pub fn invalid_because(reason: ViolationReason, field: &str, description: impl Into<String>) -> Self {
-        let violation = Violation { field: field.to_owned(), description: description.into(), reason };
-        Self::Invalid(Invalid(vec![violation]))
+        let mut violations = Violations::new();
+        violations.add_because(reason, field, description);
+        Self::Invalid(Invalid(violations))
     }
 
     /// Something that does not exist.

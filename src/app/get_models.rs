@@ -1,9 +1,9 @@
 //! Reading models and their cards.
 
 use super::application::App;
-use super::customer::Caller;
+use super::customer::{Caller, Read};
 use super::error::{Error, Resource, Result};
-use super::page::{Binding, Listed, Page, PageRequest};
+use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::model::{ModelKind, ModelRecord, ModelVersion};
@@ -50,11 +50,10 @@ impl App {
         caller: &Caller,
         kind: Option<ModelKind>,
         page: &PageRequest,
-        at_least: Option<Revision>,
+        read: &Read,
     ) -> Result<(Page<ModelView>, Revision)> {
-        let revision = self.require_revision(at_least)?;
         let binding = Binding::new("ListModels", caller.workspace.as_str(), &kind);
-        let (limit, skip) = (page.limit()?, page.cursor::<ModelVersion>(&binding)?);
+        let Begin { revision, limit, after } = self.check_page::<ModelVersion>(read, page, &binding)?;
         let mut records: Vec<ModelRecord> = self
             .all_documents(&caller.workspace, DocumentKind::Model)
             .await?
@@ -69,7 +68,7 @@ impl App {
             let newest_first = b.reference.train_time.cmp(&a.reference.train_time);
             newest_first.then_with(|| b.reference.version.cmp(&a.reference.version))
         });
-        let begin = skip.and_then(|last| records.iter().position(|record| record.reference.version == last));
+        let begin = after.and_then(|last| records.iter().position(|record| record.reference.version == last));
         let rest = records.split_off(begin.map_or(0, |position| position + 1));
         let more = rest.len() > limit;
         let mut items = Vec::with_capacity(limit.min(rest.len()));

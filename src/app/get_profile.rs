@@ -2,52 +2,75 @@
 
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
-use super::error::{Error, Result};
-use super::page::{Binding, Listed, Page, PageRequest};
+use super::error::Result;
+use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::id::{ProfileId, Revision};
-use crate::domain::limits;
-use crate::domain::violation::ViolationReason;
+
+/// Customers of a batch that are in memory at a time.
+const CUSTOMERS_AT_ONCE: usize = 50;
 
 impl App {
     /// One customer.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown one, or one without an event up to the time that was asked for.
+    /// [`NotFound`](super::Error::NotFound) for an unknown one, or one without an event up to the time that was asked for.
     pub async fn get_profile(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<(Found, Revision)> {
         let revision = self.check_read(read)?;
         Ok((self.find(caller, customer, read).await?, revision))
     }
 
-    /// Several customers in their order, each or its error.
+    /// Gives several customers in their order to `take`, each or its error; one that could not be named stays the error
+    /// that it is.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than the limit.
+    /// [`Error::Invalid`](super::Error::Invalid) for a read that cannot be; those of single customers go to `take`.
     pub async fn batch_get_profiles(
         &self,
         caller: &Caller,
-        customers: &[CustomerRef],
+        customers: Vec<Result<CustomerRef>>,
         read: &Read,
-    ) -> Result<(Vec<Result<Found>>, Revision)> {
+        take: impl FnMut(Result<Found>) + Send,
+    ) -> Result<Revision> {
         let revision = self.check_read(read)?;
-        check_batch(customers.len())?;
-        let found = self.find_all(caller, customers, read).await?;
-        let results = customers.iter().zip(found).map(|(customer, found)| found.ok_or_else(|| customer.not_found()));
-        Ok((results.collect(), revision))
+        self.find_each(caller, customers, read, take).await?;
+        Ok(revision)
+    }
+
+    /// Reads the customers of a batch a few at a time and gives each away before the next ones are read: a batch may
+    /// name many customers with much about each, and not all of it would fit into the reply.
+    pub(super) async fn find_each(
+        &self,
+        caller: &Caller,
+        customers: Vec<Result<CustomerRef>>,
+        read: &Read,
+        mut take: impl FnMut(Result<Found>) + Send,
+    ) -> Result<()> {
+        let mut customers = customers.into_iter();
+        loop {
+            let some: Vec<Result<CustomerRef>> = customers.by_ref().take(CUSTOMERS_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            let named: Vec<CustomerRef> = some.iter().flatten().cloned().collect();
+            let mut found = self.find_all(caller, &named, read).await?.into_iter();
+            for customer in some {
+                take(customer.and_then(|customer| found.next().flatten().ok_or_else(|| customer.not_found())));
+            }
+        }
     }
 
     /// A page of all customers in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a bad page.
+    /// [`Invalid`](super::Error::Invalid) for a bad page.
     pub async fn list_profiles(
         &self,
         caller: &Caller,
         read: &Read,
         page: &PageRequest,
     ) -> Result<(Page<Found>, Revision)> {
-        let revision = self.check_read(read)?;
         let binding = Binding::new("ListProfiles", caller.workspace.as_str(), &());
-        let (limit, after) = (page.limit()?, page.cursor::<ProfileId>(&binding)?);
+        let Begin { revision, limit, after } = self.check_page::<ProfileId>(read, page, &binding)?;
         let mut profiles = self.store.scan_profiles(&caller.workspace, after, limit + 1).await?;
         let more = profiles.len() > limit;
         profiles.truncate(limit);
@@ -63,13 +86,4 @@ impl Listed for Found {
     fn cursor(&self) -> ProfileId {
         self.profile.id
     }
-}
-
-/// Refuses a batch read of too many customers.
-pub(super) fn check_batch(customers: usize) -> Result<()> {
-    if customers <= limits::BATCH_CUSTOMERS {
-        return Ok(());
-    }
-    let description = format!("has {customers} customers; the limit is {}", limits::BATCH_CUSTOMERS);
-    Err(Error::invalid_because(ViolationReason::BatchTooLarge, "customers", description))
 }

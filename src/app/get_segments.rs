@@ -3,7 +3,7 @@
 use super::application::App;
 use super::customer::{Caller, Found, Read};
 use super::error::{Error, Resource, Result};
-use super::page::{Binding, Listed, Page, PageRequest};
+use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::model::ModelRef;
 use crate::domain::segment::Segment;
@@ -30,11 +30,10 @@ impl App {
         &self,
         caller: &Caller,
         page: &PageRequest,
-        at_least: Option<Revision>,
+        read: &Read,
     ) -> Result<(Page<(Segment, ModelRef)>, Revision)> {
-        let revision = self.require_revision(at_least)?;
         let binding = Binding::new("ListSegments", caller.workspace.as_str(), &());
-        let (limit, after) = (page.limit()?, page.cursor::<String>(&binding)?);
+        let Begin { revision, limit, after } = self.check_page::<String>(read, page, &binding)?;
         let serving = self.registry.serving(&caller.workspace);
         let mut items: Vec<(Segment, ModelRef)> = serving
             .segments
@@ -82,10 +81,9 @@ impl App {
         read: &Read,
         page: &PageRequest,
     ) -> Result<(Page<Found>, Revision)> {
-        let revision = self.check_read(read)?;
-        self.get_segment(caller, segment_id, None).await?;
         let binding = Binding::new("ListSegmentMembers", caller.workspace.as_str(), &segment_id);
-        let (limit, mut after) = (page.limit()?, page.cursor::<ProfileId>(&binding)?);
+        let Begin { revision, limit, mut after } = self.check_page::<ProfileId>(read, page, &binding)?;
+        self.get_segment(caller, segment_id, None).await?;
         let serving = self.registry.serving(&caller.workspace);
         let model = &serving.segments()?.model;
         let now = self.reading_time(read);

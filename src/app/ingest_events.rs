@@ -145,7 +145,7 @@ impl App {
                     checked.push(Checked { position, event, identifiers })
                 }
                 _ => {
-                    let error = Error::Invalid(Invalid(violations.into_vec()));
+                    let error = Error::Invalid(Invalid(violations));
                     rejected.insert(position, OutcomeStatus::Rejected(error));
                 }
             }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
 use super::error::Result;
-use super::page::{Binding, Listed, Page, PageRequest};
+use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::event::{Event, OrderKey};
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
@@ -60,10 +60,9 @@ impl App {
         query: &EventQuery,
         read: &Read,
     ) -> Result<(Page<Event>, Revision)> {
-        let revision = self.check_read(read)?;
         let EventQuery { filter, page } = query;
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
-        let (limit, before) = (page.limit()?, page.cursor::<OrderKey>(&binding)?);
+        let Begin { revision, limit, after: before } = self.check_page::<OrderKey>(read, page, &binding)?;
         let profile = self.find(caller, customer, read).await?.profile;
         let mut timelines = self.store.timelines(&caller.workspace, &[profile.id]).await?;
         let mut wanted = timelines.pop().unwrap_or_default();

@@ -3,9 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use super::application::App;
+use super::customer::Read;
+use super::error::Result;
+use crate::domain::id::Revision;
 use crate::domain::limits;
-use crate::domain::violation::ViolationReason;
+use crate::domain::violation::{ViolationReason, Violations};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +83,15 @@ impl Binding {
         Self(first_bytes(digest.finalize().as_bytes()))
     }
 
+    /// The cursor in a token of this call.
+    fn open<C: DeserializeOwned>(self, token: &str) -> Option<C> {
+        let token: Token = postcard::from_bytes(&unhex(token)?).ok()?;
+        if token.seal != self.seal(&token.cursor) {
+            return None;
+        }
+        postcard::from_bytes(&token.cursor).ok()
+    }
+
     /// Tells a token of this call from one of another call, and from one that was altered.
     fn seal(self, cursor: &[u8]) -> u64 {
         first_bytes(blake3::Hasher::new().update(&self.0.to_le_bytes()).update(cursor).finalize().as_bytes())
@@ -90,37 +102,54 @@ fn first_bytes(digest: &[u8; 32]) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-impl PageRequest {
+/// Where the page that was asked for begins, and how long it is.
+pub(super) struct Begin<C> {
+    /// The last commit that the page shows.
+    pub(super) revision: Revision,
     /// How many items to give at most.
-    ///
-    /// # Errors
-    /// When the size is negative.
-    pub(super) fn limit(&self) -> Result<usize> {
+    pub(super) limit: usize,
+    /// The item after which to begin; `None` is at the first.
+    pub(super) after: Option<C>,
+}
+
+impl App {
+    /// Checks the read of a page, its size and its token included.
+    pub(super) fn check_page<C: DeserializeOwned>(
+        &self,
+        read: &Read,
+        page: &PageRequest,
+        binding: &Binding,
+    ) -> Result<Begin<C>> {
+        let mut faults = read.faults.clone();
+        let (limit, after) = (page.limit(&mut faults), page.cursor(binding, &mut faults));
+        Ok(Begin { revision: self.check_with(read, faults)?, limit, after })
+    }
+}
+
+impl PageRequest {
+    /// How many items to give at most; a negative size is a fault.
+    fn limit(&self, faults: &mut Violations) -> usize {
         match usize::try_from(self.size) {
-            Err(_) => Err(Error::invalid("page_size", "must not be negative")),
-            Ok(0) => Ok(limits::PAGE_SIZE_DEFAULT),
-            Ok(size) => Ok(size.min(limits::PAGE_SIZE_MAX)),
+            Ok(0) => limits::PAGE_SIZE_DEFAULT,
+            Ok(size) => size.min(limits::PAGE_SIZE_MAX),
+            Err(_) => {
+                faults.add("page_size", "must not be negative");
+                limits::PAGE_SIZE_DEFAULT
+            }
         }
     }
 
-    /// The cursor in the token; `None` for the first page.
-    ///
-    /// # Errors
-    /// When the token does not belong to this call.
-    pub(super) fn cursor<C: DeserializeOwned>(&self, binding: &Binding) -> Result<Option<C>> {
+    /// The cursor in the token; `None` for the first page. A token that does not belong to this call is a fault.
+    fn cursor<C: DeserializeOwned>(&self, binding: &Binding, faults: &mut Violations) -> Option<C> {
         if self.token.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let refused = || {
+        let cursor = binding.open(&self.token);
+        if cursor.is_none() {
             let description = "was not given out by this method for these arguments";
-            Error::invalid_because(ViolationReason::PageTokenInvalid, "page_token", description)
-        };
-        let bytes = unhex(&self.token).ok_or_else(refused)?;
-        let token: Token = postcard::from_bytes(&bytes).map_err(|_| refused())?;
-        if token.seal != binding.seal(&token.cursor) {
-            return Err(refused());
+            faults.add_because(ViolationReason::PageTokenInvalid, "page_token", description);
         }
-        postcard::from_bytes(&token.cursor).map(Some).map_err(|_| refused())
+        cursor
     }
 }
 
@@ -153,10 +182,10 @@ mod tests {
     #[test]
     fn a_token_works_only_for_the_call_that_gave_it_out() {
         let binding = Binding::new("ListProfiles", "acme", &"all");
-        let request = PageRequest { size: 0, token: token(&binding, &7_u64) };
-        assert_eq!(request.cursor::<u64>(&binding).expect("its own"), Some(7));
+        let token = token(&binding, &7_u64);
+        assert_eq!(binding.open::<u64>(&token), Some(7));
         for other in [Binding::new("ListProfiles", "other", &"all"), Binding::new("ListProfiles", "acme", &"some")] {
-            assert!(request.cursor::<u64>(&other).is_err());
+            assert_eq!(other.open::<u64>(&token), None);
         }
     }
 
@@ -168,8 +197,7 @@ mod tests {
             let mut altered = token.clone().into_bytes();
             altered[position] = if altered[position] == b'0' { b'1' } else { b'0' };
             let altered = String::from_utf8(altered).expect("digits");
-            let request = PageRequest { size: 0, token: altered };
-            assert!(request.cursor::<u64>(&binding).is_err(), "at {position}");
+            assert_eq!(binding.open::<u64>(&altered), None, "at {position}");
         }
     }
 
@@ -188,8 +216,7 @@ mod tests {
         assert!(page.next_token.is_empty());
         page.end_after(2);
         assert_eq!(page.items, [1, 2]);
-        let request = PageRequest { size: 0, token: page.next_token };
-        assert_eq!(request.cursor::<u64>(&binding).expect("its own"), Some(2));
+        assert_eq!(binding.open::<u64>(&page.next_token), Some(2));
     }
 
     #[test]
@@ -202,16 +229,16 @@ mod tests {
     #[test]
     fn a_made_up_token_is_refused() {
         for token in ["x", "0", "00", "zz", "ffffffffffffffffffffffff", "ä"] {
-            let request = PageRequest { size: 0, token: token.to_owned() };
-            assert!(request.cursor::<u64>(&Binding::new("m", "w", &())).is_err(), "{token}");
+            assert_eq!(Binding::new("m", "w", &()).open::<u64>(token), None, "{token}");
         }
     }
 
     #[test]
     fn sizes_have_a_default_and_a_bound() {
-        let limit = |size| PageRequest { size, token: String::new() }.limit();
-        assert_eq!(limit(0).expect("default"), 50);
-        assert_eq!(limit(5_000).expect("bounded"), 1_000);
-        assert!(limit(-1).is_err());
+        let mut faults = Violations::new();
+        let mut limit = |size| PageRequest { size, token: String::new() }.limit(&mut faults);
+        assert_eq!((limit(0), limit(5_000)), (50, 1_000));
+        limit(-1);
+        assert_eq!(faults.len(), 1);
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::Result;
-use super::get_profile::check_batch;
 use super::registry::Serving;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::model::ModelRef;
@@ -117,25 +116,23 @@ impl App {
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
-    /// Everything about several customers in their order, each or its error.
+    /// Gives everything about several customers in their order to `take`, each or its error; one that could not be
+    /// named stays the error that it is.
     ///
     /// # Errors
-    /// [`Invalid`](super::Error::Invalid) for more than the limit.
+    /// [`Invalid`](super::Error::Invalid) for a read that cannot be; those of single customers go to `take`.
     pub async fn batch_predict(
         &self,
         caller: &Caller,
-        customers: &[CustomerRef],
+        customers: Vec<Result<CustomerRef>>,
         read: &Read,
-    ) -> Result<(Vec<Result<Answer>>, Revision)> {
+        mut take: impl FnMut(Result<Answer>) + Send,
+    ) -> Result<Revision> {
         let revision = self.check_read(read)?;
-        check_batch(customers.len())?;
-        let found = self.find_all(caller, customers, read).await?;
         let serving = self.registry.serving(&caller.workspace);
-        let results = customers.iter().zip(found).map(|(customer, found)| {
-            let found = found.ok_or_else(|| customer.not_found())?;
-            Ok(answer(&serving, &found, Kinds::ALL))
-        });
-        Ok((results.collect(), revision))
+        let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, Kinds::ALL)));
+        self.find_each(caller, customers, read, answer_to).await?;
+        Ok(revision)
     }
 
     /// The segment that a customer is in now, or an empty text where no model answers or too little is known.

@@ -7,8 +7,6 @@ use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};
 use crate::domain::id::Revision;
-use crate::domain::limits;
-use crate::domain::violation::Violations;
 use crate::store::{Commit, Precondition};
 
 /// A request's name and digest, to be recorded with what the request changes; `None` where it has no name.
@@ -46,11 +44,6 @@ impl App {
     ) -> Result<Repeat> {
         if request_id.is_empty() {
             return Ok(Repeat::No(NamedRequest(None)));
-        }
-        let mut violations = Violations::new();
-        violations.check_text("request_id", request_id, limits::REQUEST_ID_BYTES);
-        if !violations.is_empty() {
-            return Err(Error::Invalid(super::error::Invalid(violations.into_vec())));
         }
         let content = postcard::to_allocvec(&(method, content)).map_err(|error| Error::Internal(error.into()))?;
         let mut digest = [0; 16];

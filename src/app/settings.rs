@@ -76,9 +76,7 @@ impl App {
         let settings = change.apply(stored.value);
         let mut violations = Violations::new();
         violations.within("settings", |violations| settings.check(violations));
-        if !violations.is_empty() {
-            return Err(Error::Invalid(Invalid(violations.into_vec())));
-        }
+        Invalid::check(violations)?;
         let mut commit = self.new_commit(caller);
         let seen = (stored.revision != Revision::default()).then_some(stored.revision);
         commit.preconditions.push(Precondition::Document(DocumentKey::settings(), seen));

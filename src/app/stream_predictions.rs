@@ -41,7 +41,9 @@ impl App {
         self.check_read(read)?;
         let serving = self.registry.serving(&caller.workspace);
         if let Some(segment_id) = &segment_id {
-            let known = serving.segments()?.model.segments().iter().any(|segment| segment.id == *segment_id);
+            // Without a model there are no segments, so the answer is the one for a segment that a model does not have.
+            let known = serving.segments.iter().flat_map(|served| served.model.segments());
+            let known = known.into_iter().any(|segment| segment.id == *segment_id);
             if !known {
                 return Err(Error::not_found(Resource::Segment, segment_id));
             }

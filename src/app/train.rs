@@ -20,6 +20,7 @@ use crate::domain::profile::Profile;
 use crate::domain::time::{Timestamp, days};
 use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
 use crate::domain::value::{Map, Value};
+use crate::domain::violation::Violations;
 use crate::models::artifact::{self, Model};
 use crate::models::churn;
 use crate::models::error::{Error as ModelError, Progress as _};
@@ -41,6 +42,8 @@ pub struct TrainingRequest {
     pub parameters: Map,
     /// The caller's name of the request, may be empty.
     pub request_id: String,
+    /// What of the request could not be read; it is refused together with the faults of the parameters.
+    pub faults: Violations,
 }
 
 /// A trained model on its way to being published.

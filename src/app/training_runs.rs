@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::application::App;
-use super::customer::Caller;
+use super::customer::{Caller, Read};
 use super::error::{Error, Invalid, Reason, Resource, Result};
-use super::page::{Binding, Listed, Page, PageRequest};
+use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use super::request::{Repeat, finish};
 use super::train::TrainingRequest;
 use super::trainer::Queued;
@@ -15,7 +15,6 @@ use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResu
 use crate::domain::id::{Revision, RunId};
 use crate::domain::model::ModelKind;
 use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
-use crate::domain::violation::Violations;
 use crate::store::{Precondition, Versioned};
 
 /// A run as a caller sees it.
@@ -99,11 +98,10 @@ impl App {
         caller: &Caller,
         kind: Option<ModelKind>,
         page: &PageRequest,
-        at_least: Option<Revision>,
+        read: &Read,
     ) -> Result<(Page<TrainingRun>, Revision)> {
-        let revision = self.require_revision(at_least)?;
         let binding = Binding::new("ListTrainingRuns", caller.workspace.as_str(), &kind);
-        let (limit, before) = (page.limit()?, page.cursor::<RunId>(&binding)?);
+        let Begin { revision, limit, after: before } = self.check_page::<RunId>(read, page, &binding)?;
         let documents = self.all_documents(&caller.workspace, DocumentKind::TrainingRun).await?;
         // Ids sort by the time of their making, and documents come in the order of their names.
         let mut runs: Vec<TrainingRun> = documents
@@ -249,8 +247,8 @@ impl App {
 }
 
 fn check(request: &TrainingRequest) -> Result<TrainingParameters> {
-    let mut violations = Violations::new();
+    let mut violations = request.faults.clone();
     let parameters = violations
         .within("parameters", |violations| TrainingParameters::parse(request.kind, &request.parameters, violations));
-    if violations.is_empty() { Ok(parameters) } else { Err(Error::Invalid(Invalid(violations.into_vec()))) }
+    Invalid::check(violations).map(|()| parameters)
 }

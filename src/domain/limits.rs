@@ -15,6 +15,8 @@ pub const BATCH_CUSTOMERS: usize = 1_000;
 pub const PAGE_SIZE_DEFAULT: usize = 50;
 /// Largest page size; a larger one asked for is lowered to it.
 pub const PAGE_SIZE_MAX: usize = 1_000;
+/// Faults of one request, or of one event of a batch, that are kept and told; further ones are counted.
+pub const VIOLATIONS: usize = 200;
 /// Encoded bytes after which a page or a streamed message ends early, below the 4 MiB that gRPC clients accept.
 pub const REPLY_BYTES: usize = 3 << 20;
 
@@ -28,7 +30,8 @@ pub const IDENTIFIERS_PER_EVENT: usize = 20;
 pub const IDENTIFIER_TYPE_BYTES: usize = 64;
 /// The value of an identifier.
 pub const IDENTIFIER_VALUE_BYTES: usize = 512;
-/// Short names: channel, touchpoint, event and page names, plan, topic, agent, case, order, product, category.
+/// Short names: channel, touchpoint, event and page names, plan, topic, agent, case, order, product, category; and ids
+/// of ours that a request names, which are shorter.
 pub const NAME_BYTES: usize = 128;
 /// A page's URL.
 pub const URL_BYTES: usize = 2_048;

@@ -128,6 +128,8 @@ pub struct TrainingParameters {
 
 /// Whole numbers up to here are exact in JSON.
 const SEED_MAX: f64 = 9_007_199_254_740_992.0;
+/// A key that is longer is no word.
+const WORD_BYTES: usize = 32;
 /// Numbers of segments that a caller may ask for.
 const SEGMENTS: std::ops::RangeInclusive<f64> = 2.0..=20.0;
 
@@ -135,7 +137,7 @@ impl TrainingParameters {
     /// Reads parameters as a caller wrote them; every fault is added to `violations`.
     pub fn parse(kind: ModelKind, map: &Map, violations: &mut Violations) -> Self {
         let mut parameters = Self::default();
-        for (key, value) in map {
+        for (position, (key, value)) in map.iter().enumerate() {
             match (key.as_str(), kind) {
                 ("as_of_time", _) => parameters.as_of = time(key, value, violations),
                 ("seed", _) => {
@@ -149,18 +151,18 @@ impl TrainingParameters {
                     let days = limits::HORIZON.end().as_secs_f64() / 86_400.0;
                     parameters.horizon_days = whole(key, value, 1.0..=days, violations).map(|days| days as u32);
                 }
-                // The key is the caller's own word, but it was chosen for us to read, not by a customer.
-                _ => violations.add(known_or_other(key), format!("is no parameter of {}", kind.name())),
+                _ => violations.add(&named(key, position), format!("is no parameter of {}", kind.name())),
             }
         }
         parameters
     }
 }
 
-/// A key in a field path: only words that the documentation has.
-fn known_or_other(key: &str) -> &str {
-    const KNOWN: [&str; 6] = ["as_of_time", "seed", "k", "cutoff_times", "horizon_days", "label"];
-    if KNOWN.contains(&key) { key } else { "fields" }
+/// An unknown key in a field path. A word was chosen for us to read, so that its writer finds the slip in it; anything
+/// else may be a customer's and is named by its place.
+fn named(key: &str, position: usize) -> String {
+    let is_word = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_word && (1..=WORD_BYTES).contains(&key.len()) { key.to_owned() } else { format!("fields[{position}]") }
 }
 
 fn whole(key: &str, value: &Value, range: std::ops::RangeInclusive<f64>, violations: &mut Violations) -> Option<f64> {
@@ -229,7 +231,7 @@ mod tests {
                 ("sead", Value::Number(1.0)),
             ],
         );
-        assert_eq!(faults, ["cutoff_times[0]", "cutoff_times[1]", "horizon_days", "k", "fields"]);
+        assert_eq!(faults, ["cutoff_times[0]", "cutoff_times[1]", "horizon_days", "k", "sead"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::limits;
+
 /// One fault of one field. It names the field and the limit, and never repeats the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -28,11 +30,14 @@ pub enum ViolationReason {
     PageTokenInvalid,
 }
 
-/// Collects *all* faults of a message while it is read, each with its path.
-#[derive(Debug, Default)]
+/// Collects *all* faults of a message while it is read, each with its path. It keeps the first [`limits::VIOLATIONS`] and
+/// counts the others: a message of a few MiB can have a million faults, and nobody mends them by a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     path: Vec<String>,
     found: Vec<Violation>,
+    beyond: usize,
+    reason: Option<ViolationReason>,
 }
 
 impl Violations {
@@ -56,6 +61,11 @@ impl Violations {
 
     /// Records a fault with a reason of its own.
     pub fn add_because(&mut self, reason: ViolationReason, field: &str, description: impl Into<String>) {
+        self.reason = self.reason.max(Some(reason));
+        if self.found.len() >= limits::VIOLATIONS {
+            self.beyond += 1;
+            return;
+        }
         let mut path = self.path.join(".");
         if !field.is_empty() {
             if !path.is_empty() {
@@ -96,13 +106,39 @@ impl Violations {
         self.found.is_empty()
     }
 
-    /// How many faults were recorded.
+    /// How many faults there are, those that are only counted included.
     pub fn len(&self) -> usize {
-        self.found.len()
+        self.found.len() + self.beyond
     }
 
-    /// Everything that was recorded.
+    /// The reason that weighs most among all faults: the most special one.
+    pub fn reason(&self) -> ViolationReason {
+        self.reason.unwrap_or(ViolationReason::InvalidField)
+    }
+
+    /// The fault that was found first.
+    pub fn first(&self) -> Option<&Violation> {
+        self.found.first()
+    }
+
+    /// The faults that were kept.
     pub fn into_vec(self) -> Vec<Violation> {
         self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_without_end_are_counted_and_not_kept() {
+        let mut violations = Violations::new();
+        for position in 0..1_000_000 {
+            violations.add(&format!("kinds[{position}]"), "must be a kind");
+        }
+        violations.add_because(ViolationReason::PageTokenInvalid, "page_token", "was not given out");
+        assert_eq!((violations.len(), violations.reason()), (1_000_001, ViolationReason::PageTokenInvalid));
+        assert_eq!(violations.into_vec().len(), limits::VIOLATIONS);
     }
 }

@@ -6,7 +6,8 @@ use super::call::Call;
 use super::convert::{count, read, settings, time};
 use super::pb;
 use super::pb::admin_service_server::AdminService;
-use crate::app::{App, Result};
+use crate::app::{App, Invalid, Result};
+use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
 pub(super) struct Admin {
@@ -19,7 +20,9 @@ impl Admin {
     }
 
     async fn info(&self, call: &Call, request: pb::GetServerInfoRequest) -> Result<pb::GetServerInfoResponse> {
-        let at_least = read::at_least(&request.at_least_revision)?;
+        let mut violations = Violations::new();
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
         let info = self.app.server_info(&call.caller, at_least).await?;
         Ok(pb::GetServerInfoResponse {
             version: info.version.to_owned(),
@@ -32,14 +35,17 @@ impl Admin {
     }
 
     async fn get(&self, call: &Call, request: pb::GetSettingsRequest) -> Result<pb::GetSettingsResponse> {
-        let at_least = read::at_least(&request.at_least_revision)?;
+        let mut violations = Violations::new();
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
         let view = self.app.get_settings(&call.caller, at_least).await?;
         Ok(pb::GetSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
     }
 
     async fn update(&self, call: &Call, request: pb::UpdateSettingsRequest) -> Result<pb::UpdateSettingsResponse> {
-        let change = settings::change(request.settings, request.update_mask)?;
-        let view = self.app.update_settings(&call.caller, change, &request.request_id).await?;
+        let request_id = request.request_id.clone();
+        let change = settings::change(request)?;
+        let view = self.app.update_settings(&call.caller, change, &request_id).await?;
         Ok(pb::UpdateSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
     }
 }

@@ -13,7 +13,7 @@ use super::layers::Admission;
 use super::pb::event_service_server::EventService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, PageRequest, Result};
+use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, Result};
 use crate::domain::payload::Payload;
 use crate::domain::violation::Violations;
 
@@ -39,10 +39,11 @@ impl Events {
     }
 
     async fn list(&self, call: &Call, request: pb::ListEventsRequest) -> Result<pb::ListEventsResponse> {
-        let filter = filter(&request)?;
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, None)?;
-        let page = PageRequest { size: request.page_size, token: request.page_token };
+        let mut violations = Violations::new();
+        let filter = filter(&request, &mut violations);
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let page = page::request(request.page_size, request.page_token, &violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let query = EventQuery { filter, page };
         let (page, revision) = self.app.list_events(&call.caller, &customer, &query, &read).await?;
         let (events, next_page_token) = page::to_pb(page, |found| event::to_pb(found.clone()));
@@ -115,19 +116,22 @@ fn rejection(call: &Call, error: Error, budget: &mut Budget) -> tonic_types::Sta
     }
 }
 
-fn filter(request: &pb::ListEventsRequest) -> Result<EventFilter> {
-    let mut violations = Violations::new();
-    for (position, kind) in request.kinds.iter().enumerate() {
+fn filter(request: &pb::ListEventsRequest, violations: &mut Violations) -> EventFilter {
+    let (kinds, limit) = (&request.kinds, Payload::KINDS.len());
+    if kinds.len() > limit {
+        violations.add("kinds", format!("has {} items; the limit is {limit}", kinds.len()));
+    }
+    for (position, kind) in kinds.iter().take(limit).enumerate() {
         if !Payload::KINDS.contains(&kind.as_str()) {
             violations.add(&format!("kinds[{position}]"), "must be the name of a payload of Event");
         }
     }
-    let start = time::from_pb(request.start_time, "start_time", &mut violations);
-    let end = time::from_pb(request.end_time, "end_time", &mut violations);
+    let start = time::from_pb(request.start_time, "start_time", violations);
+    let end = time::from_pb(request.end_time, "end_time", violations);
     if let (Some(start), Some(end)) = (start, end)
         && end <= start
     {
         violations.add("end_time", "must be after start_time");
     }
-    read::checked(violations).map(|()| EventFilter { kinds: request.kinds.clone(), start, end })
+    EventFilter { kinds: kinds.iter().take(limit).cloned().collect(), start, end }
 }

@@ -8,12 +8,12 @@ use tonic::{Request, Response, Status};
 use super::call::Call;
 use super::convert::page::Budget;
 use super::convert::prediction::{self, ContributionLimit};
-use super::convert::{customer, read};
+use super::convert::{customer, read, segment};
 use super::pb::batch_predict_result::Result as Outcome;
 use super::pb::prediction_service_server::PredictionService;
-use super::profile_service::in_place;
 use super::{pb, status};
-use crate::app::{Answer, App, CustomerRef, PredictionBatch, Result};
+use crate::app::{Answer, App, PredictionBatch, Result};
+use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
 pub(super) struct Predictions {
@@ -26,49 +26,53 @@ impl Predictions {
     }
 
     async fn segment(&self, call: &Call, request: pb::PredictSegmentRequest) -> Result<pb::PredictSegmentResponse> {
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let predicted = self.app.predict_segment(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
         Ok(pb::PredictSegmentResponse { profile_id, revision, ..prediction::segment(predicted.answer) })
     }
 
     async fn effort(&self, call: &Call, request: pb::PredictEffortRequest) -> Result<pb::PredictEffortResponse> {
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
-        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let predicted = self.app.predict_effort(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
         Ok(pb::PredictEffortResponse { profile_id, revision, ..prediction::effort(predicted.answer, limit) })
     }
 
     async fn churn(&self, call: &Call, request: pb::PredictChurnRequest) -> Result<pb::PredictChurnResponse> {
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
-        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let predicted = self.app.predict_churn(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
         Ok(pb::PredictChurnResponse { profile_id, revision, ..prediction::churn(predicted.answer, limit) })
     }
 
     async fn all(&self, call: &Call, request: pb::PredictRequest) -> Result<pb::PredictResponse> {
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
-        let limit = ContributionLimit::of_one(request.contribution_limit)?;
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let predicted = self.app.predict(&call.caller, &customer, &read).await?;
         let revision = predicted.revision.to_string();
         Ok(pb::PredictResponse { revision, ..prediction::all(call, predicted.answer, limit) })
     }
 
     async fn batch(&self, call: &Call, request: pb::BatchPredictRequest) -> Result<pb::BatchPredictResponse> {
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
-        let limit = ContributionLimit::of_many(request.contribution_limit)?;
-        let customers = customer::batch(request.customers)?;
-        let named: Vec<CustomerRef> = customers.iter().flatten().cloned().collect();
-        let (answers, revision) = self.app.batch_predict(&call.caller, &named, &read).await?;
-        let mut budget = Budget::default();
-        let results = in_place(customers, answers).map(|answer| fitting(outcome(call, answer, limit), &mut budget));
-        Ok(pb::BatchPredictResponse { results: results.collect(), revision: revision.to_string() })
+        let mut violations = Violations::new();
+        let limit = ContributionLimit::of_many(request.contribution_limit, &mut violations);
+        let customers = customer::batch(request.customers, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let (mut results, mut budget) = (Vec::with_capacity(customers.len()), Budget::default());
+        let take = |answer| results.push(fitting(outcome(call, answer, limit), &mut budget));
+        let revision = self.app.batch_predict(&call.caller, customers, &read, take).await?;
+        Ok(pb::BatchPredictResponse { results, revision: revision.to_string() })
     }
 
     async fn stream(
@@ -76,10 +80,11 @@ impl Predictions {
         call: &Call,
         request: pb::StreamPredictionsRequest,
     ) -> Result<BoxStream<pb::StreamPredictionsResponse>> {
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
-        let limit = ContributionLimit::of_many(request.contribution_limit)?;
-        let kinds = prediction::kinds(&request.kinds)?;
-        let segment = Some(request.segment_id).filter(|id| !id.is_empty());
+        let mut violations = Violations::new();
+        let limit = ContributionLimit::of_many(request.contribution_limit, &mut violations);
+        let kinds = prediction::kinds(&request.kinds, &mut violations);
+        let segment = segment::optional_id(request.segment_id, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let batches = self.app.stream_predictions(&call.caller, segment, kinds, &read).await?;
         let call = call.clone();
         let messages = ReceiverStream::new(batches).map(move |batch| match batch {

@@ -9,7 +9,8 @@ use super::pb::batch_get_profiles_result::Result as Outcome;
 use super::pb::profile_service_server::ProfileService;
 use super::reply::Viewer;
 use super::{pb, status};
-use crate::app::{App, CustomerRef, Error, Found, PageRequest, Result};
+use crate::app::{App, Found, Result};
+use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
 pub(super) struct Profiles {
@@ -22,9 +23,10 @@ impl Profiles {
     }
 
     async fn get(&self, call: &Call, request: pb::GetProfileRequest) -> Result<pb::GetProfileResponse> {
-        let customer = customer::from_pb(request.customer, "customer")?;
-        let mask = Mask::of_profile(request.read_mask)?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time)?;
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let mask = Mask::of_profile(request.read_mask, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let (found, revision) = self.app.get_profile(&call.caller, &customer, &read).await?;
         let viewer = Viewer::new(&self.app, call, mask).await?;
         Ok(pb::GetProfileResponse { profile: Some(viewer.show(&found)), revision: revision.to_string() })
@@ -35,21 +37,22 @@ impl Profiles {
         call: &Call,
         request: pb::BatchGetProfilesRequest,
     ) -> Result<pb::BatchGetProfilesResponse> {
-        let mask = Mask::of_profile(request.read_mask)?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, None)?;
-        let customers = customer::batch(request.customers)?;
-        let named: Vec<CustomerRef> = customers.iter().flatten().cloned().collect();
-        let (found, revision) = self.app.batch_get_profiles(&call.caller, &named, &read).await?;
+        let mut violations = Violations::new();
+        let mask = Mask::of_profile(request.read_mask, &mut violations);
+        let customers = customer::batch(request.customers, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let viewer = Viewer::new(&self.app, call, mask).await?;
-        let mut budget = Budget::default();
-        let results = in_place(customers, found).map(|found| outcome(call, &viewer, &mut budget, found));
-        Ok(pb::BatchGetProfilesResponse { results: results.collect(), revision: revision.to_string() })
+        let (mut results, mut budget) = (Vec::with_capacity(customers.len()), Budget::default());
+        let take = |found| results.push(outcome(call, &viewer, &mut budget, found));
+        let revision = self.app.batch_get_profiles(&call.caller, customers, &read, take).await?;
+        Ok(pb::BatchGetProfilesResponse { results, revision: revision.to_string() })
     }
 
     async fn list(&self, call: &Call, request: pb::ListProfilesRequest) -> Result<pb::ListProfilesResponse> {
-        let mask = Mask::of_profile(request.read_mask)?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, None)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
+        let mut violations = Violations::new();
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let mask = Mask::of_profile(request.read_mask, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let (page, revision) = self.app.list_profiles(&call.caller, &read, &wanted).await?;
         let viewer = Viewer::new(&self.app, call, mask).await?;
         let (profiles, next_page_token) = page::to_pb(page, |found| viewer.show(found));
@@ -82,17 +85,6 @@ impl ProfileService for Profiles {
         let (call, request) = Call::of(request)?;
         call.answer(self.list(&call, request).await)
     }
-}
-
-/// The answers about the customers that could be named, in the places where they were named, among the errors of the
-/// others.
-pub(super) fn in_place<T>(
-    customers: Vec<Result<CustomerRef>>,
-    answers: Vec<Result<T>>,
-) -> impl Iterator<Item = Result<T>> {
-    let mut answers = answers.into_iter();
-    let lost = || Error::Internal("a batch has fewer answers than customers".into());
-    customers.into_iter().map(move |customer| customer.and_then(|_| answers.next().unwrap_or_else(|| Err(lost()))))
 }
 
 fn outcome(call: &Call, viewer: &Viewer<'_>, budget: &mut Budget, found: Result<Found>) -> pb::BatchGetProfilesResult {

@@ -7,7 +7,8 @@ use super::convert::{mask::Mask, page, read, segment};
 use super::pb;
 use super::pb::segment_service_server::SegmentService;
 use super::reply::Viewer;
-use crate::app::{App, PageRequest, Result};
+use crate::app::{App, Invalid, Result};
+use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
 pub(super) struct Segments {
@@ -20,16 +21,19 @@ impl Segments {
     }
 
     async fn list(&self, call: &Call, request: pb::ListSegmentsRequest) -> Result<pb::ListSegmentsResponse> {
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
-        let (page, revision) = self.app.list_segments(&call.caller, &wanted, at_least).await?;
+        let violations = Violations::new();
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_segments(&call.caller, &wanted, &read).await?;
         let (segments, next_page_token) = page::to_pb(page, |(found, model)| segment::to_pb(found, model));
         Ok(pb::ListSegmentsResponse { segments, next_page_token, revision: revision.to_string() })
     }
 
     async fn get(&self, call: &Call, request: pb::GetSegmentRequest) -> Result<pb::GetSegmentResponse> {
-        let id = segment::id(request.segment_id)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
+        let mut violations = Violations::new();
+        let id = segment::id(request.segment_id, &mut violations);
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
         let (found, model, revision) = self.app.get_segment(&call.caller, &id, at_least).await?;
         Ok(pb::GetSegmentResponse { segment: Some(segment::to_pb(&found, &model)), revision: revision.to_string() })
     }
@@ -39,10 +43,11 @@ impl Segments {
         call: &Call,
         request: pb::ListSegmentMembersRequest,
     ) -> Result<pb::ListSegmentMembersResponse> {
-        let id = segment::id(request.segment_id)?;
-        let mask = Mask::of_profile(request.read_mask)?;
-        let read = read::from_pb(request.purpose, &request.at_least_revision, None)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
+        let mut violations = Violations::new();
+        let id = segment::id(request.segment_id, &mut violations);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let mask = Mask::of_profile(request.read_mask, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let (page, revision) = self.app.list_segment_members(&call.caller, &id, &read, &wanted).await?;
         let viewer = Viewer::new(&self.app, call, mask).await?;
         let (profiles, next_page_token) = page::to_pb(page, |found| viewer.show(found));

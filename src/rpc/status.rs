@@ -18,9 +18,11 @@ use crate::domain::violation::{Violation, ViolationReason};
 const DOMAIN: &str = "rapport";
 /// For how long a caller waits before it repeats a request that was not taken.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Bytes of violations that a call's status carries. It travels in a trailer, of which some clients accept no more
-/// than 8 KiB in all; the message says how many violations were left out.
+/// Bytes of violations that a call's status carries. It travels in a trailer, in base 64, and some clients accept no
+/// more than 8 KiB of trailers in all; a last violation says how many were left out.
 const TRAILER_BYTES: usize = 3 << 10;
+/// What the encoding of a violation adds to its texts: the keys and lengths of both and of itself.
+const VIOLATION_BYTES: usize = 8;
 /// Bytes of violations that the status of one item carries: enough for every fault that people make.
 const ITEM_BYTES: usize = 64 << 10;
 
@@ -141,7 +143,7 @@ fn of(error: Error, request: &RequestId, violation_bytes: usize) -> Refused {
 }
 
 fn of_invalid(invalid: Invalid, bytes: usize) -> Refused {
-    let reason = match invalid.reason() {
+    let reason = match invalid.0.reason() {
         ViolationReason::InvalidField => ErrorReason::InvalidField,
         ViolationReason::BatchTooLarge => ErrorReason::BatchTooLarge,
         ViolationReason::IdentifierRequired => ErrorReason::IdentifierRequired,
@@ -149,13 +151,17 @@ fn of_invalid(invalid: Invalid, bytes: usize) -> Refused {
         ViolationReason::PageTokenInvalid => ErrorReason::PageTokenInvalid,
     };
     let mut refused = Refused::new(Code::InvalidArgument, reason, invalid.to_string());
-    let mut taken = 0;
-    for (position, Violation { field, description, reason: _ }) in invalid.0.into_iter().enumerate() {
-        taken += field.len() + description.len();
-        if position > 0 && taken > bytes {
+    let (all, mut taken, mut told) = (invalid.0.len(), 0, 0);
+    for Violation { field, description, reason: _ } in invalid.0.into_vec() {
+        taken += field.len() + description.len() + VIOLATION_BYTES;
+        if told > 0 && taken > bytes {
             break;
         }
         refused.details.add_bad_request_violation(field, description);
+        told += 1;
+    }
+    if told < all {
+        refused.details.add_bad_request_violation("", format!("{} more faults are not listed", all - told));
     }
     refused
 }

@@ -7,11 +7,12 @@ use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::convert::model::Filter;
-use super::convert::{model, page, read, training};
+use super::convert::{model, page, read, request_id, training};
 use super::pb::training_service_server::TrainingService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, PageRequest, Result, RunView, TrainingRequest};
+use crate::app::{App, Invalid, Result, RunView, TrainingRequest};
+use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
 pub(super) struct Training {
@@ -35,17 +36,20 @@ impl Training {
     }
 
     async fn get(&self, call: &Call, request: pb::GetTrainingRunRequest) -> Result<pb::GetTrainingRunResponse> {
-        let id = training::run_id(&request.run_id)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let view = self.app.get_training_run(&call.caller, id, at_least).await?;
+        let mut violations = Violations::new();
+        let id = training::run_id(&request.run_id, &mut violations);
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
+        let view = self.app.get_training_run(&call.caller, id?, at_least).await?;
         Ok(pb::GetTrainingRunResponse { run: Some(training::to_pb(&view.run)), revision: view.revision.to_string() })
     }
 
     async fn list(&self, call: &Call, request: pb::ListTrainingRunsRequest) -> Result<pb::ListTrainingRunsResponse> {
-        let filter = model::filter(request.kind)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
-        let (page, revision) = self.app.list_training_runs(&call.caller, filter.kind(), &wanted, at_least).await?;
+        let mut violations = Violations::new();
+        let filter = model::filter(request.kind, &mut violations);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_training_runs(&call.caller, filter.kind(), &wanted, &read).await?;
         let revision = revision.to_string();
         if filter == Filter::Nothing {
             return Ok(pb::ListTrainingRunsResponse { revision, ..Default::default() });
@@ -59,8 +63,11 @@ impl Training {
         call: &Call,
         request: pb::CancelTrainingRunRequest,
     ) -> Result<pb::CancelTrainingRunResponse> {
-        let id = training::run_id(&request.run_id)?;
-        let view = self.app.cancel_training_run(&call.caller, id, &request.request_id).await?;
+        let mut violations = Violations::new();
+        let id = training::run_id(&request.run_id, &mut violations);
+        request_id::check(&request.request_id, &mut violations);
+        Invalid::check(violations)?;
+        let view = self.app.cancel_training_run(&call.caller, id?, &request.request_id).await?;
         Ok(pb::CancelTrainingRunResponse { run: Some(training::to_pb(&view.run)), revision: view.revision.to_string() })
     }
 
@@ -69,19 +76,22 @@ impl Training {
         call: &Call,
         request: pb::WatchTrainingRunRequest,
     ) -> Result<BoxStream<pb::WatchTrainingRunResponse>> {
-        let id = training::run_id(&request.run_id)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let views = self.app.watch_training_run(&call.caller, id, at_least).await?;
+        let mut violations = Violations::new();
+        let id = training::run_id(&request.run_id, &mut violations);
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
+        let views = self.app.watch_training_run(&call.caller, id?, at_least).await?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(follow(call.clone(), views, sender, self.stopping.clone()));
         Ok(Box::pin(ReceiverStream::new(receiver)))
     }
 
     async fn list_of_models(&self, call: &Call, request: pb::ListModelsRequest) -> Result<pb::ListModelsResponse> {
-        let filter = model::filter(request.kind)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let wanted = PageRequest { size: request.page_size, token: request.page_token };
-        let (page, revision) = self.app.list_models(&call.caller, filter.kind(), &wanted, at_least).await?;
+        let mut violations = Violations::new();
+        let filter = model::filter(request.kind, &mut violations);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_models(&call.caller, filter.kind(), &wanted, &read).await?;
         let revision = revision.to_string();
         if filter == Filter::Nothing {
             return Ok(pb::ListModelsResponse { revision, ..Default::default() });
@@ -91,15 +101,20 @@ impl Training {
     }
 
     async fn model(&self, call: &Call, request: pb::GetModelRequest) -> Result<pb::GetModelResponse> {
-        let version = model::version(&request.model_version)?;
-        let at_least = read::at_least(&request.at_least_revision)?;
-        let (view, revision) = self.app.get_model(&call.caller, &version, at_least).await?;
+        let mut violations = Violations::new();
+        let version = model::version(&request.model_version, &mut violations);
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
+        let (view, revision) = self.app.get_model(&call.caller, &version?, at_least).await?;
         Ok(pb::GetModelResponse { model: Some(model::to_pb(&view)), revision: revision.to_string() })
     }
 
     async fn activate(&self, call: &Call, request: pb::ActivateModelRequest) -> Result<pb::ActivateModelResponse> {
-        let version = model::version(&request.model_version)?;
-        let (view, revision) = self.app.activate_model(&call.caller, &version, &request.request_id).await?;
+        let mut violations = Violations::new();
+        let version = model::version(&request.model_version, &mut violations);
+        request_id::check(&request.request_id, &mut violations);
+        Invalid::check(violations)?;
+        let (view, revision) = self.app.activate_model(&call.caller, &version?, &request.request_id).await?;
         Ok(pb::ActivateModelResponse { model: Some(model::to_pb(&view)), revision: revision.to_string() })
     }
 }

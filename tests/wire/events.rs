@@ -211,7 +211,8 @@ async fn an_answer_about_a_thousand_faulty_events_fits_into_a_reply() {
     for (position, result) in results.iter().enumerate() {
         let error = result.error.as_ref().expect("why");
         assert_eq!(item_reason(error), "INVALID_FIELD");
-        assert!(fields(error)[0].starts_with(&format!("events[{position}].purchase.items[")));
+        let items = format!("events[{position}].purchase.items[");
+        assert!(fields(error).iter().any(|field| field.starts_with(&items)), "{error:?}");
     }
     assert_eq!(fields(results[0].error.as_ref().expect("why")).len(), 200);
 }

@@ -4,6 +4,7 @@
 
 mod errors;
 mod events;
+mod faults;
 mod predictions;
 mod profiles;
 mod settings;

@@ -267,6 +267,9 @@ pub(crate) use broken::BrokenStore;
 
 /// A store that fails on purpose.
 mod broken {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use async_trait::async_trait;
     use rapport::domain::event::{Event, EventKey};
     use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
@@ -279,15 +282,30 @@ mod broken {
         StoredEvent, Versioned,
     };
 
-    /// Looking for a customer fails, or never ends; looking for an event panics; documents are read and absent.
+    /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
+    /// with it depends on the test.
     #[derive(Default)]
     pub(crate) struct BrokenStore {
-        hangs: bool,
+        fault: Fault,
+    }
+
+    #[derive(Default)]
+    enum Fault {
+        #[default]
+        None,
+        /// Looking for a customer never ends.
+        Hangs,
+        /// Everybody is known and nobody is there; the number is how many were looked for at once, at most.
+        Empty(Arc<AtomicUsize>),
     }
 
     impl BrokenStore {
         pub(crate) fn hanging() -> Self {
-            Self { hangs: true }
+            Self { fault: Fault::Hangs }
+        }
+
+        pub(crate) fn empty(at_once: &Arc<AtomicUsize>) -> Self {
+            Self { fault: Fault::Empty(Arc::clone(at_once)) }
         }
     }
 
@@ -297,12 +315,18 @@ mod broken {
 
     #[async_trait]
     impl ProfileReader for BrokenStore {
-        async fn profiles(&self, _: &WorkspaceId, _: &[ProfileId]) -> Result<Vec<Option<Profile>>> {
-            planted()
+        async fn profiles(&self, _: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Option<Profile>>> {
+            let Fault::Empty(at_once) = &self.fault else { return planted() };
+            at_once.fetch_max(ids.len(), Ordering::Relaxed);
+            Ok(vec![None; ids.len()])
         }
 
-        async fn owners(&self, _: &WorkspaceId, _: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
-            if self.hangs { std::future::pending().await } else { planted() }
+        async fn owners(&self, _: &WorkspaceId, identifiers: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
+            match self.fault {
+                Fault::Hangs => std::future::pending().await,
+                Fault::Empty(_) => Ok(vec![Some(ProfileId::MIN); identifiers.len()]),
+                Fault::None => planted(),
+            }
         }
 
         async fn scan_profiles(&self, _: &WorkspaceId, _: Option<ProfileId>, _: usize) -> Result<Vec<Profile>> {

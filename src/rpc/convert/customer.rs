@@ -2,57 +2,62 @@
 
 use pb::customer_ref::Customer;
 
-use crate::app::{CustomerRef, Error, Resource, Result};
+use crate::app::{CustomerRef, Invalid, Result};
 use crate::domain::identifier::Identifier;
 use crate::domain::limits;
-use crate::domain::violation::ViolationReason;
+use crate::domain::violation::{ViolationReason, Violations};
 use crate::rpc::pb;
 
-/// The customer that a request names in `field`.
-///
-/// # Errors
-/// [`Error::Invalid`] where nobody is named or the identifier cannot be one; [`Error::NotFound`] for an id that we
-/// never hand out, because ids are opaque to callers.
-pub(in crate::rpc) fn from_pb(sent: Option<pb::CustomerRef>, field: &str) -> Result<CustomerRef> {
+/// The customer that a request names in `field`; in the place of one that cannot be stands nobody.
+pub(in crate::rpc) fn from_pb(sent: Option<pb::CustomerRef>, field: &str, violations: &mut Violations) -> CustomerRef {
     match sent.and_then(|sent| sent.customer) {
-        None => Err(Error::invalid(field, "must name a customer by profile_id or identifier")),
-        Some(Customer::ProfileId(id)) if id.is_empty() => {
-            Err(Error::invalid(&format!("{field}.profile_id"), "must not be empty"))
+        None => {
+            violations.add(field, "must name a customer by profile_id or identifier");
+            CustomerRef::Nobody
         }
-        Some(Customer::ProfileId(id)) => match id.parse() {
-            Ok(id) => Ok(CustomerRef::Profile(id)),
-            // The text may be anything, an address even, so the error names only where it stood.
-            Err(_) => Err(Error::not_found(Resource::Customer, "profile_id")),
-        },
-        Some(Customer::Identifier(sent)) => identifier(&sent, field).map(CustomerRef::Identifier),
+        Some(Customer::ProfileId(id)) => {
+            violations.check_required_text(&format!("{field}.profile_id"), &id, limits::NAME_BYTES);
+            id.parse().map_or(CustomerRef::Nobody, CustomerRef::Profile)
+        }
+        Some(Customer::Identifier(sent)) => {
+            identifier(&sent, &format!("{field}.identifier"), violations).unwrap_or(CustomerRef::Nobody)
+        }
     }
 }
 
-/// The customers of a batch, each or why it cannot be one.
-///
-/// # Errors
-/// [`Error::Invalid`] for more than the limit.
-pub(in crate::rpc) fn batch(sent: Vec<pb::CustomerRef>) -> Result<Vec<Result<CustomerRef>>> {
+/// The customers of a batch, each or why it cannot be one. More than the limit are a fault of the whole batch.
+pub(in crate::rpc) fn batch(sent: Vec<pb::CustomerRef>, violations: &mut Violations) -> Vec<Result<CustomerRef>> {
     if sent.len() > limits::BATCH_CUSTOMERS {
         let description = format!("has {} customers; the limit is {}", sent.len(), limits::BATCH_CUSTOMERS);
-        return Err(Error::invalid_because(ViolationReason::BatchTooLarge, "customers", description));
+        violations.add_because(ViolationReason::BatchTooLarge, "customers", description);
     }
-    let customers = sent.into_iter().enumerate();
-    Ok(customers.map(|(position, sent)| from_pb(Some(sent), &format!("customers[{position}]"))).collect())
+    let customers = sent.into_iter().take(limits::BATCH_CUSTOMERS).enumerate();
+    let customers = customers.map(|(position, sent)| {
+        let mut violations = Violations::new();
+        let customer = from_pb(Some(sent), &format!("customers[{position}]"), &mut violations);
+        Invalid::check(violations).map(|()| customer)
+    });
+    customers.collect()
 }
 
-fn identifier(sent: &pb::Identifier, field: &str) -> Result<Identifier> {
-    let field = format!("{field}.identifier");
+fn identifier(sent: &pb::Identifier, field: &str, violations: &mut Violations) -> Option<CustomerRef> {
     if sent.r#type.is_empty() && sent.value.is_empty() {
-        return Err(Error::invalid(&field, "must have a type and a value"));
+        violations.add(field, "must have a type and a value");
+        return None;
     }
-    let refused = |description: String| Error::invalid_because(ViolationReason::IdentifierInvalid, &field, description);
-    let parsed = Identifier::parse(&sent.r#type, &sent.value).map_err(|fault| refused(fault.to_string()))?;
+    let mut refuse = |description: String| {
+        violations.add_because(ViolationReason::IdentifierInvalid, field, description);
+        None
+    };
+    let parsed = match Identifier::parse(&sent.r#type, &sent.value) {
+        Ok(parsed) => parsed,
+        Err(fault) => return refuse(fault.to_string()),
+    };
     if parsed.value().is_empty() {
-        return Err(refused("the value must not be empty".to_owned()));
+        return refuse("the value must not be empty".to_owned());
     }
     if !parsed.is_complete() {
-        return Err(refused("a phone number must have its country: + and 8 to 15 digits".to_owned()));
+        return refuse("a phone number must have its country: + and 8 to 15 digits".to_owned());
     }
-    Ok(parsed)
+    Some(CustomerRef::Identifier(parsed))
 }

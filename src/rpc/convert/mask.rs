@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::read::checked;
-use crate::app::Result;
 use crate::domain::violation::Violations;
 use crate::rpc::pb;
 
@@ -21,13 +19,10 @@ trait Masked {
 }
 
 impl Mask {
-    /// The mask that a read of profiles sent; without one, or without paths, it is everything.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::app::Error::Invalid) naming every path that is none.
-    pub(in crate::rpc) fn of_profile(sent: Option<prost_types::FieldMask>) -> Result<Self> {
+    /// The mask that a read of profiles sent; without one, or without paths, it is everything. Every path that is none
+    /// is a violation.
+    pub(in crate::rpc) fn of_profile(sent: Option<prost_types::FieldMask>, violations: &mut Violations) -> Self {
         let mut mask = Self::default();
-        let mut violations = Violations::new();
         for (position, path) in sent.unwrap_or_default().paths.iter().enumerate() {
             let steps: Vec<&str> = path.split('.').collect();
             if pb::Profile::has(&steps) {
@@ -36,7 +31,7 @@ impl Mask {
                 violations.add(&format!("read_mask.paths[{position}]"), "must be a path of Profile");
             }
         }
-        checked(violations).map(|()| mask)
+        mask
     }
 
     /// Whether anything of a top-level field is wanted.
@@ -158,8 +153,12 @@ masked!(SubscriptionSummary { status, plan, monthly_amount, currency, start_time
 mod tests {
     use super::*;
 
-    fn mask(paths: &[&str]) -> Result<Mask> {
-        Mask::of_profile(Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }))
+    fn mask(paths: &[&str]) -> Result<Mask, Vec<String>> {
+        let mut violations = Violations::new();
+        let sent = prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
+        let mask = Mask::of_profile(Some(sent), &mut violations);
+        let fields: Vec<String> = violations.into_vec().into_iter().map(|violation| violation.field).collect();
+        if fields.is_empty() { Ok(mask) } else { Err(fields) }
     }
 
     fn profile() -> pb::Profile {
@@ -205,9 +204,7 @@ mod tests {
 
     #[test]
     fn every_unknown_path_is_named_by_its_place() {
-        let faults = mask(&["trait", "etag", "purchases.revenue.x", "traits.plan", ""]).expect_err("unknown");
-        let crate::app::Error::Invalid(invalid) = faults else { panic!("{faults:?}") };
-        let fields: Vec<String> = invalid.0.into_iter().map(|violation| violation.field).collect();
+        let fields = mask(&["trait", "etag", "purchases.revenue.x", "traits.plan", ""]).expect_err("unknown");
         assert_eq!(fields, [0, 2, 3, 4].map(|position| format!("read_mask.paths[{position}]")));
     }
 }

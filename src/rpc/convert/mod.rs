@@ -12,6 +12,7 @@ pub(super) mod payload;
 pub(super) mod prediction;
 pub(super) mod profile;
 pub(super) mod read;
+pub(super) mod request_id;
 pub(super) mod segment;
 pub(super) mod settings;
 pub(super) mod summary;

@@ -2,7 +2,9 @@
 
 use super::{time, value};
 use crate::app::{Error, ModelView, Resource, Result};
+use crate::domain::limits;
 use crate::domain::model::{ModelKind, ModelRef, ModelVersion};
+use crate::domain::violation::Violations;
 use crate::rpc::pb;
 
 /// Which model it is.
@@ -31,28 +33,26 @@ pub(in crate::rpc) fn kind(kind: ModelKind) -> pb::ModelKind {
     }
 }
 
-/// The version that a request names.
+/// The version that a request names. None, or one that is too long, is a violation.
 ///
 /// # Errors
-/// [`Error::Invalid`] where it names none; [`Error::NotFound`] for a text that we never hand out.
-pub(in crate::rpc) fn version(text: &str) -> Result<ModelVersion> {
-    if text.is_empty() {
-        return Err(Error::invalid("model_version", "must not be empty"));
-    }
+/// [`Error::NotFound`] for a text that we never hand out; it is looked at after the violations.
+pub(in crate::rpc) fn version(text: &str, violations: &mut Violations) -> Result<ModelVersion> {
+    violations.check_required_text("model_version", text, limits::NAME_BYTES);
     text.parse().map_err(|_| Error::not_found(Resource::Model, "model_version"))
 }
 
-/// The kind that a list is narrowed to; `None` is every kind.
-///
-/// # Errors
-/// [`Error::Invalid`] for a number that is no kind.
-pub(in crate::rpc) fn filter(kind: i32) -> Result<Filter> {
+/// The kind that a list is narrowed to; a number that is no kind is a violation.
+pub(in crate::rpc) fn filter(kind: i32, violations: &mut Violations) -> Filter {
     match pb::ModelKind::try_from(kind) {
-        Ok(pb::ModelKind::Unspecified) => Ok(Filter::Every),
-        Ok(pb::ModelKind::Segments) => Ok(Filter::Only(ModelKind::Segments)),
-        Ok(pb::ModelKind::Churn) => Ok(Filter::Only(ModelKind::Churn)),
-        Ok(pb::ModelKind::Effort | pb::ModelKind::Satisfaction) => Ok(Filter::Nothing),
-        Err(_) => Err(Error::invalid("kind", "must be a value of ModelKind")),
+        Ok(pb::ModelKind::Unspecified) => Filter::Every,
+        Ok(pb::ModelKind::Segments) => Filter::Only(ModelKind::Segments),
+        Ok(pb::ModelKind::Churn) => Filter::Only(ModelKind::Churn),
+        Ok(pb::ModelKind::Effort | pb::ModelKind::Satisfaction) => Filter::Nothing,
+        Err(_) => {
+            violations.add("kind", "must be a value of ModelKind");
+            Filter::Nothing
+        }
     }
 }
 

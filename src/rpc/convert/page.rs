@@ -2,8 +2,16 @@
 
 use prost::Message;
 
-use crate::app::{Listed, Page};
+use crate::app::{Listed, Page, PageRequest};
 use crate::domain::limits;
+use crate::domain::violation::Violations;
+
+/// The page that a request asks for. The arguments that a token is bound to are converted before it: where one of them
+/// is at fault, nobody can say whether the token belongs to them, so that it is not looked at and one fault is named
+/// once.
+pub(in crate::rpc) fn request(size: i32, token: String, violations: &Violations) -> PageRequest {
+    PageRequest { size, token: if violations.is_empty() { token } else { String::new() } }
+}
 
 /// The items of a page as the wire carries them, as many as fit into a reply and at least one, and the token of the
 /// next page.

@@ -1,12 +1,13 @@
 //! Predictions.
 
 use super::{model, time};
-use crate::app::{Answer, Error, Kinds, Result, With};
+use crate::app::{Answer, Error, Kinds, With};
 use crate::domain::limits;
 use crate::domain::model::ModelRef;
 use crate::domain::prediction::{
     Band, ChurnPrediction, Contribution, EffortPrediction, PredictionStatus, SegmentPrediction, largest,
 };
+use crate::domain::violation::Violations;
 use crate::rpc::call::Call;
 use crate::rpc::pb;
 
@@ -16,24 +17,23 @@ pub(in crate::rpc) struct ContributionLimit(usize);
 
 impl ContributionLimit {
     /// The limit of an answer about one customer: 0 is all.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a negative one.
-    pub(in crate::rpc) fn of_one(sent: i32) -> Result<Self> {
-        Self::parse(sent).map(|limit| Self(if limit == 0 { usize::MAX } else { limit }))
+    pub(in crate::rpc) fn of_one(sent: i32, violations: &mut Violations) -> Self {
+        Self(Self::parse(sent, violations).unwrap_or(usize::MAX))
     }
 
     /// The limit of an answer about many customers: 0 is a few, and there is a largest one.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a negative one.
-    pub(in crate::rpc) fn of_many(sent: i32) -> Result<Self> {
-        let limit = Self::parse(sent)?;
-        Ok(Self(if limit == 0 { limits::CONTRIBUTIONS_DEFAULT } else { limit.min(limits::CONTRIBUTIONS_MAX) }))
+    pub(in crate::rpc) fn of_many(sent: i32, violations: &mut Violations) -> Self {
+        let limit = Self::parse(sent, violations).unwrap_or(limits::CONTRIBUTIONS_DEFAULT);
+        Self(limit.min(limits::CONTRIBUTIONS_MAX))
     }
 
-    fn parse(sent: i32) -> Result<usize> {
-        usize::try_from(sent).map_err(|_| Error::invalid("contribution_limit", "must not be negative"))
+    /// The limit that was sent, if one was; a negative one is a violation.
+    fn parse(sent: i32, violations: &mut Violations) -> Option<usize> {
+        let limit = usize::try_from(sent);
+        if limit.is_err() {
+            violations.add("contribution_limit", "must not be negative");
+        }
+        limit.ok().filter(|limit| *limit > 0)
     }
 
     fn apply(self, contributions: Vec<Contribution>) -> Vec<pb::Contribution> {
@@ -124,27 +124,29 @@ pub(in crate::rpc) fn all(call: &Call, answer: Answer, limit: ContributionLimit)
     response
 }
 
-/// Which answers a stream is asked for; none named is all.
-///
-/// # Errors
-/// [`Error::Invalid`] for a kind that is none, or has no prediction.
-pub(in crate::rpc) fn kinds(sent: &[i32]) -> Result<Kinds> {
+/// Which answers a stream is asked for; none named is all. A kind that is none, or has no prediction, is a violation.
+pub(in crate::rpc) fn kinds(sent: &[i32], violations: &mut Violations) -> Kinds {
+    /// How many kinds have predictions; whoever names more repeats one.
+    const KINDS: usize = 3;
     if sent.is_empty() {
-        return Ok(Kinds::ALL);
+        return Kinds::ALL;
+    }
+    if sent.len() > KINDS {
+        violations.add("kinds", format!("has {} items; the limit is {KINDS}", sent.len()));
     }
     let mut kinds = Kinds { segment: false, effort: false, churn: false };
-    for (position, kind) in sent.iter().enumerate() {
+    for (position, kind) in sent.iter().take(KINDS).enumerate() {
         match pb::ModelKind::try_from(*kind) {
             Ok(pb::ModelKind::Segments) => kinds.segment = true,
             Ok(pb::ModelKind::Churn) => kinds.churn = true,
             Ok(pb::ModelKind::Effort) => kinds.effort = true,
             Ok(pb::ModelKind::Unspecified | pb::ModelKind::Satisfaction) | Err(_) => {
                 let field = format!("kinds[{position}]");
-                return Err(Error::invalid(&field, "must be MODEL_KIND_SEGMENTS, _CHURN or _EFFORT"));
+                violations.add(&field, "must be MODEL_KIND_SEGMENTS, _CHURN or _EFFORT");
             }
         }
     }
-    Ok(kinds)
+    kinds
 }
 
 fn model_of(reference: &ModelRef) -> Option<pb::ModelRef> {

@@ -1,43 +1,32 @@
 //! How a read wants to read.
 
 use super::time;
-use crate::app::{Error, Invalid, Read, Result};
+use crate::app::Read;
 use crate::domain::id::Revision;
 use crate::domain::limits;
 use crate::domain::violation::Violations;
 
-/// What a read says about itself, beside what it reads.
-///
-/// # Errors
-/// [`Error::Invalid`] naming every field at fault.
+/// What a read says about itself, beside what it reads. It takes along the faults of everything else in the request,
+/// so it is converted last.
 pub(in crate::rpc) fn from_pb(
     purpose: String,
     at_least_revision: &str,
     as_of_time: Option<prost_types::Timestamp>,
-) -> Result<Read> {
-    let mut violations = Violations::new();
-    violations.check_text("purpose", &purpose, limits::NAME_BYTES);
-    let at_least = revision(at_least_revision, &mut violations);
-    let as_of = time::from_pb(as_of_time, "as_of_time", &mut violations);
-    checked(violations).map(|()| Read { purpose, at_least, as_of })
+    mut faults: Violations,
+) -> Read {
+    faults.check_text("purpose", &purpose, limits::NAME_BYTES);
+    let at_least = at_least(at_least_revision, &mut faults);
+    let as_of = time::from_pb(as_of_time, "as_of_time", &mut faults);
+    Read { purpose, at_least, as_of, faults }
+}
+
+/// A read of what is no customer's, which needs no purpose.
+pub(in crate::rpc) fn without_purpose(at_least_revision: &str, faults: Violations) -> Read {
+    from_pb(String::new(), at_least_revision, None, faults)
 }
 
 /// The revision that a read wants to see at least; empty is any.
-///
-/// # Errors
-/// [`Error::Invalid`] for a text that no server gives out.
-pub(in crate::rpc) fn at_least(text: &str) -> Result<Option<Revision>> {
-    let mut violations = Violations::new();
-    let at_least = revision(text, &mut violations);
-    checked(violations).map(|()| at_least)
-}
-
-/// Refuses the request when a fault was found.
-pub(in crate::rpc) fn checked(violations: Violations) -> Result<()> {
-    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(Invalid(violations.into_vec()))) }
-}
-
-fn revision(text: &str, violations: &mut Violations) -> Option<Revision> {
+pub(in crate::rpc) fn at_least(text: &str, violations: &mut Violations) -> Option<Revision> {
     if text.is_empty() {
         return None;
     }

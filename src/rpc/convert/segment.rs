@@ -1,9 +1,10 @@
 //! Segments.
 
 use super::{count, model};
-use crate::app::{Error, Result};
+use crate::domain::limits;
 use crate::domain::model::ModelRef;
 use crate::domain::segment::{Distinction, Segment};
+use crate::domain::violation::Violations;
 use crate::rpc::pb;
 
 /// A segment with the model that found it.
@@ -20,12 +21,16 @@ pub(in crate::rpc) fn to_pb(segment: &Segment, found_by: &ModelRef) -> pb::Segme
     }
 }
 
-/// The segment that a request names.
-///
-/// # Errors
-/// [`Error::Invalid`] where it names none.
-pub(in crate::rpc) fn id(text: String) -> Result<String> {
-    if text.is_empty() { Err(Error::invalid("segment_id", "must not be empty")) } else { Ok(text) }
+/// The segment that a request must name.
+pub(in crate::rpc) fn id(text: String, violations: &mut Violations) -> String {
+    violations.check_required_text("segment_id", &text, limits::NAME_BYTES);
+    text
+}
+
+/// The segment that a request may name.
+pub(in crate::rpc) fn optional_id(text: String, violations: &mut Violations) -> Option<String> {
+    violations.check_text("segment_id", &text, limits::NAME_BYTES);
+    Some(text).filter(|id| !id.is_empty())
 }
 
 fn distinction(distinction: &Distinction) -> pb::SegmentTrait {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{money, read::checked, time};
-use crate::app::{Result, SettingsChange, SettingsView};
+use super::{money, request_id, time};
+use crate::app::{Invalid, Result, SettingsChange, SettingsView};
 use crate::domain::limits;
 use crate::domain::settings::{ChurnKind, Settings};
 use crate::domain::violation::Violations;
@@ -33,14 +33,12 @@ pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::app::Error::Invalid) naming every unknown path and every value that cannot be one.
-pub(in crate::rpc) fn change(
-    sent: Option<pb::Settings>,
-    mask: Option<prost_types::FieldMask>,
-) -> Result<SettingsChange> {
-    let sent = sent.unwrap_or_default();
+pub(in crate::rpc) fn change(request: pb::UpdateSettingsRequest) -> Result<SettingsChange> {
+    let sent = request.settings.unwrap_or_default();
     let churn = sent.churn.unwrap_or_default();
     let mut violations = Violations::new();
-    let fields = match mask {
+    request_id::check(&request.request_id, &mut violations);
+    let fields = match request.update_mask {
         Some(mask) if !mask.paths.is_empty() => Fields::named(&mask.paths, &mut violations),
         _ => Fields::present(&churn, &sent.currency),
     };
@@ -57,7 +55,7 @@ pub(in crate::rpc) fn change(
         rest.churn.qualifying_events = change.qualifying_events.clone().unwrap_or_default();
         violations.within("settings", |violations| rest.check(violations));
     }
-    checked(violations).map(|()| change)
+    Invalid::check(violations).map(|()| change)
 }
 
 /// Which fields are to change.

@@ -1,8 +1,9 @@
 //! Training runs.
 
-use super::{model, read::checked, time, value};
-use crate::app::{Error, Resource, Result, RunView, TrainingRequest};
+use super::{model, request_id, time, value};
+use crate::app::{Error, Invalid, Resource, Result, RunView, TrainingRequest};
 use crate::domain::id::RunId;
+use crate::domain::limits;
 use crate::domain::model::ModelKind;
 use crate::domain::training::{TrainingRun, TrainingState};
 use crate::domain::violation::Violations;
@@ -29,18 +30,19 @@ pub(in crate::rpc) fn request(sent: pb::CreateTrainingRunRequest) -> Result<Opti
         }
     };
     let parameters = value::from_pb(sent.parameters, "parameters", &mut violations);
-    checked(violations)?;
-    Ok(kind.map(|kind| TrainingRequest { kind, parameters, request_id: sent.request_id }))
+    request_id::check(&sent.request_id, &mut violations);
+    match kind {
+        Some(kind) => Ok(Some(TrainingRequest { kind, parameters, request_id: sent.request_id, faults: violations })),
+        None => Invalid::check(violations).map(|()| None),
+    }
 }
 
-/// The run that a request names.
+/// The run that a request names. None, or one that is too long, is a violation.
 ///
 /// # Errors
-/// [`Error::Invalid`] where it names none; [`Error::NotFound`] for a text that we never hand out.
-pub(in crate::rpc) fn run_id(text: &str) -> Result<RunId> {
-    if text.is_empty() {
-        return Err(Error::invalid("run_id", "must not be empty"));
-    }
+/// [`Error::NotFound`] for a text that we never hand out; it is looked at after the violations.
+pub(in crate::rpc) fn run_id(text: &str, violations: &mut Violations) -> Result<RunId> {
+    violations.check_required_text("run_id", text, limits::NAME_BYTES);
     text.parse().map_err(|_| Error::not_found(Resource::TrainingRun, "run_id"))
 }
 
