@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::unwind::Panicked;
 use crate::domain::decision::Refusal;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelKind;
@@ -172,6 +173,12 @@ impl From<store::Error> for Error {
             | store::Error::Io { .. }
             | store::Error::Index(_) => Self::Internal(error.into()),
         }
+    }
+}
+
+impl From<Panicked> for Error {
+    fn from(panicked: Panicked) -> Self {
+        Self::Internal(panicked.into())
     }
 }
 

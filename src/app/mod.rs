@@ -22,9 +22,11 @@ mod stream_predictions;
 mod train;
 mod trainer;
 mod training_runs;
+mod unwind;
 
 pub use application::App;
 pub use customer::{Caller, CustomerRef, Found, Read};
+pub(crate) use error::chain;
 pub use error::{Error, Invalid, Reason, Resource, Result};
 pub use get_models::ModelView;
 pub use ingest_events::{IncomingEvent, IngestMode, Ingested, Outcome, OutcomeStatus};
@@ -36,3 +38,4 @@ pub use settings::{SettingsChange, SettingsView};
 pub use stream_predictions::PredictionBatch;
 pub use train::TrainingRequest;
 pub use training_runs::RunView;
+pub use unwind::{Caught, Panicked, produce};

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
+use super::unwind::Caught;
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};
 use crate::domain::id::Revision;
 use crate::store::{Commit, Precondition};
@@ -72,5 +73,8 @@ impl App {
 
 /// Carries out to its end what must not stop half-way when its caller hangs up or runs out of time.
 pub(super) async fn finish<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|panicked| Err(Error::Internal(panicked.into())))
+    match tokio::spawn(Caught(Box::pin(work))).await {
+        Ok(ended) => ended?,
+        Err(stopped) => Err(Error::Internal(stopped.into())),
+    }
 }

@@ -7,6 +7,7 @@ use super::customer::{Caller, Found, Read};
 use super::error::{Error, Resource, Result};
 use super::predict::{Answer, Kinds, answer, segment};
 use super::registry::Serving;
+use super::unwind::produce;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::time::Timestamp;
 
@@ -53,12 +54,10 @@ impl App {
             let segments = if kinds.segment { serving.segments().map(|_| ()) } else { Ok(()) };
             if kinds.churn && kinds.segment { churn.or(segments)? } else { churn.and(segments)? }
         }
-        let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
         let now = self.reading_time(read);
         let (app, caller, read) = (self.clone(), caller.clone(), read.clone());
         let scan = Scan { app, caller, segment_id, kinds, read, now, serving };
-        tokio::spawn(async move { scan.run(sender).await });
-        Ok(receiver)
+        Ok(produce(MESSAGES_AHEAD, |panicked| Err(panicked.into()), |sender| scan.run(sender)))
     }
 }
 

@@ -10,6 +10,7 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Result, chain};
 use super::train::Job;
+use super::unwind::Panicked;
 use crate::domain::id::{Revision, RunId};
 use crate::domain::training::{TrainingFailure, TrainingParameters, TrainingRun, TrainingState};
 use crate::models::error::Progress;
@@ -160,7 +161,8 @@ impl App {
         let problem = match tokio::task::spawn_blocking(move || job.work()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => chain(&error),
-            Err(panicked) => panicked.to_string(),
+            Err(lost) if lost.is_panic() => Panicked.to_string(),
+            Err(lost) => lost.to_string(),
         };
         if !self.trainer.is_stopping() {
             tracing::error!(run_id = %id, error = problem, "a training run has failed");

@@ -11,6 +11,7 @@ use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use super::request::{Repeat, finish};
 use super::train::TrainingRequest;
 use super::trainer::Queued;
+use super::unwind::produce;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
 use crate::domain::id::{Revision, RunId};
 use crate::domain::model::ModelKind;
@@ -152,38 +153,40 @@ impl App {
         id: RunId,
         at_least: Option<Revision>,
     ) -> Result<mpsc::Receiver<Result<RunView>>> {
-        let mut view = self.get_training_run(caller, id, at_least).await?;
-        let (sender, receiver) = mpsc::channel(1);
+        let view = self.get_training_run(caller, id, at_least).await?;
         let (app, caller) = (self.clone(), caller.clone());
-        tokio::spawn(async move {
-            loop {
-                let live = app.trainer.live(id);
-                let ended = view.run.state.has_ended();
-                if sender.send(Ok(view)).await.is_err() || ended {
+        Ok(produce(1, |panicked| Err(panicked.into()), |sender| app.follow(caller, view, sender)))
+    }
+
+    /// Tells the state of a run whenever it may have changed, until it has ended or nobody listens.
+    async fn follow(self, caller: Caller, mut view: RunView, sender: mpsc::Sender<Result<RunView>>) {
+        let id = view.run.id;
+        loop {
+            let live = self.trainer.live(id);
+            let ended = view.run.state.has_ended();
+            if sender.send(Ok(view)).await.is_err() || ended {
+                return;
+            }
+            let was_live = live.is_some();
+            if let Some(live) = live {
+                let mut progress = live.watch();
+                drop(live);
+                let _closed_or_moved = tokio::time::timeout(Duration::from_secs(1), progress.changed()).await;
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let next = match self.get_training_run(&caller, id, None).await {
+                // An open record of a run that nobody works on: its end could not be written.
+                Ok(view) if !was_live && !view.run.state.has_ended() => Err(Error::Unavailable),
+                next => next,
+            };
+            view = match next {
+                Ok(view) => view,
+                Err(error) => {
+                    let _gone = sender.send(Err(error)).await;
                     return;
                 }
-                let was_live = live.is_some();
-                if let Some(live) = live {
-                    let mut progress = live.watch();
-                    drop(live);
-                    let _closed_or_moved = tokio::time::timeout(Duration::from_secs(1), progress.changed()).await;
-                }
-                tokio::time::sleep(WATCH_INTERVAL).await;
-                view = match app.get_training_run(&caller, id, None).await {
-                    // An open record of a run that nobody works on: its end could not be written.
-                    Ok(view) if !was_live && !view.run.state.has_ended() => {
-                        let _gone = sender.send(Err(Error::Unavailable)).await;
-                        return;
-                    }
-                    Ok(view) => view,
-                    Err(error) => {
-                        let _gone = sender.send(Err(error)).await;
-                        return;
-                    }
-                };
-            }
-        });
-        Ok(receiver)
+            };
+        }
     }
 
     /// Ends the runs that a stop has interrupted.

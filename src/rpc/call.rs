@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::status;
-use crate::app::{Caller, Error, Result};
+use crate::app::{Caller, Error, Panicked, Result};
 
 /// Who asks, and under which name.
 #[derive(Debug, Clone)]
@@ -53,6 +53,12 @@ impl Call {
     /// The error of a use case as the status of the call.
     pub(super) fn refuse(&self, error: Error) -> Status {
         status::of_call(error, &self.id)
+    }
+
+    /// What a stream of the call ends with when its work panics.
+    pub(super) fn panicked<T>(&self) -> impl FnOnce(Panicked) -> std::result::Result<T, Status> + Send + use<T> {
+        let call = self.clone();
+        move |panicked| Err(call.refuse(panicked.into()))
     }
 
     /// The error of a use case as the status of one item of a batch.

@@ -1,6 +1,5 @@
 //! `EventService`.
 
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -13,7 +12,7 @@ use super::layers::Admission;
 use super::pb::event_service_server::EventService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, Result};
+use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, Result, produce};
 use crate::domain::payload::Payload;
 use crate::domain::violation::Violations;
 
@@ -68,10 +67,10 @@ impl EventService for Events {
         request: Request<Streaming<pb::StreamEventsRequest>>,
     ) -> std::result::Result<Response<Self::StreamEventsStream>, Status> {
         let (call, requests) = Call::of(request)?;
-        let (sender, receiver) = mpsc::channel(1);
+        let panicked = call.panicked();
         let stream = EventStream::new(self.app.clone(), call, self.admission.clone());
-        tokio::spawn(stream.run(requests, sender, self.stopping.clone()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let answers = produce(1, panicked, |sender| stream.run(requests, sender, self.stopping.clone()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
     async fn list_events(

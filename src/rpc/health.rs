@@ -14,7 +14,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use super::pb::event_service_server;
 use super::router::SERVICES;
 use super::stopping::Stopping;
-use crate::app::App;
+use crate::app::{App, Panicked, produce};
 
 /// The service that is added to the routes.
 pub(super) type Server = HealthServer<State>;
@@ -57,9 +57,9 @@ impl Health for State {
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(follow(self.clone(), request.into_inner().service, sender));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let panicked = |panicked: Panicked| Err(Status::internal(panicked.to_string()));
+        let states = produce(1, panicked, |sender| follow(self.clone(), request.into_inner().service, sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(states))))
     }
 }
 

@@ -10,7 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::call::RequestId;
 use super::pb;
-use crate::app::{Error, Invalid, Reason, Resource};
+use crate::app::{Error, Invalid, Reason, Resource, chain};
 use crate::domain::training::{TrainingFailureReason, TrainingRun, TrainingState};
 use crate::domain::violation::{Violation, ViolationReason};
 
@@ -252,10 +252,4 @@ impl Refused {
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
-}
-
-/// An error with all its causes on one line, for the log.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -11,7 +11,7 @@ use super::convert::{model, page, read, request_id, training};
 use super::pb::training_service_server::TrainingService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Invalid, Result, RunView, TrainingRequest};
+use crate::app::{App, Invalid, Result, RunView, TrainingRequest, produce};
 use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
@@ -81,9 +81,9 @@ impl Training {
         let at_least = read::at_least(&request.at_least_revision, &mut violations);
         Invalid::check(violations)?;
         let views = self.app.watch_training_run(&call.caller, id?, at_least).await?;
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(follow(call.clone(), views, sender, self.stopping.clone()));
-        Ok(Box::pin(ReceiverStream::new(receiver)))
+        let (of_call, stopping) = (call.clone(), self.stopping.clone());
+        let messages = produce(1, call.panicked(), |sender| follow(of_call, views, sender, stopping));
+        Ok(Box::pin(ReceiverStream::new(messages)))
     }
 
     async fn list_of_models(&self, call: &Call, request: pb::ListModelsRequest) -> Result<pb::ListModelsResponse> {

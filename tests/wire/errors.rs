@@ -182,6 +182,28 @@ async fn a_panic_is_one_callers_error_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
+async fn a_panic_in_the_middle_of_a_stream_is_an_error_and_no_end() {
+    fn assert_internal(ended: &tonic::Status) {
+        assert_eq!((ended.code(), reason(ended).as_str()), (Code::Internal, "INTERNAL"));
+        assert!(!format!("{ended:?}").contains("planted"), "{ended:?}");
+    }
+    let app = TestApp::builder().store(crate::support::BrokenStore::panicking()).start().await;
+    let batch = pb::StreamEventsRequest { events: vec![event("e", "ann", NOW, track("x"))], sequence: 1 };
+    let mut answers = app.events().stream_events(tokio_stream::once(batch)).await.expect("a stream").into_inner();
+    assert_internal(&answers.message().await.expect_err("a panic"));
+
+    let all = pb::StreamPredictionsRequest::default();
+    let mut answers = app.predictions().stream_predictions(all).await.expect("a stream").into_inner();
+    assert_internal(&answers.message().await.expect_err("a panic"));
+
+    let run_id = rapport::domain::id::RunId::MIN.to_string();
+    let watch = pb::WatchTrainingRunRequest { run_id, ..Default::default() };
+    let mut states = app.training().watch_training_run(watch).await.expect("a stream").into_inner();
+    assert!(states.message().await.expect("a state").is_some());
+    assert_internal(&states.message().await.expect_err("a panic"));
+}
+
+#[tokio::test]
 async fn an_error_of_an_item_is_made_like_one_of_a_call() {
     let app = TestApp::start().await;
     let request = pb::BatchPredictRequest { customers: user("ann").into_iter().collect(), ..Default::default() };

@@ -273,10 +273,13 @@ mod broken {
     use async_trait::async_trait;
     use rapport::domain::event::{Event, EventKey};
     use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
-    use rapport::domain::id::{ProfileId, Revision, WorkspaceId};
+    use rapport::domain::id::{ProfileId, Revision, RunId, WorkspaceId};
     use rapport::domain::identifier::Identifier;
-    use rapport::domain::model::ModelVersion;
+    use rapport::domain::model::{ModelKind, ModelVersion};
     use rapport::domain::profile::Profile;
+    use rapport::domain::time::Timestamp;
+    use rapport::domain::training::TrainingRun;
+    use rapport::domain::value::Map;
     use rapport::store::{
         ArtifactStore, Commit, CommitStore, DocumentReader, Error, EventReader, ProfileReader, Result, Store,
         StoredEvent, Versioned,
@@ -287,6 +290,7 @@ mod broken {
     #[derive(Default)]
     pub(crate) struct BrokenStore {
         fault: Fault,
+        documents_read: AtomicUsize,
     }
 
     #[derive(Default)]
@@ -295,18 +299,29 @@ mod broken {
         None,
         /// Looking for a customer never ends.
         Hangs,
+        /// Scanning customers panics, and so does looking at a run for the second time.
+        Panics,
         /// Everybody is known and nobody is there; the number is how many were looked for at once, at most.
         Empty(Arc<AtomicUsize>),
     }
 
     impl BrokenStore {
         pub(crate) fn hanging() -> Self {
-            Self { fault: Fault::Hangs }
+            Self { fault: Fault::Hangs, ..Self::default() }
+        }
+
+        pub(crate) fn panicking() -> Self {
+            Self { fault: Fault::Panics, ..Self::default() }
         }
 
         pub(crate) fn empty(at_once: &Arc<AtomicUsize>) -> Self {
-            Self { fault: Fault::Empty(Arc::clone(at_once)) }
+            Self { fault: Fault::Empty(Arc::clone(at_once)), ..Self::default() }
         }
+    }
+
+    fn run() -> Versioned<Document> {
+        let run = TrainingRun::new(RunId::MIN, ModelKind::Churn, Map::new(), Timestamp::from_micros(0));
+        Versioned { revision: Revision::default(), value: Document::TrainingRun(run) }
     }
 
     fn planted<T>() -> Result<T> {
@@ -325,11 +340,12 @@ mod broken {
             match self.fault {
                 Fault::Hangs => std::future::pending().await,
                 Fault::Empty(_) => Ok(vec![Some(ProfileId::MIN); identifiers.len()]),
-                Fault::None => planted(),
+                Fault::None | Fault::Panics => planted(),
             }
         }
 
         async fn scan_profiles(&self, _: &WorkspaceId, _: Option<ProfileId>, _: usize) -> Result<Vec<Profile>> {
+            assert!(!matches!(self.fault, Fault::Panics), "planted");
             planted()
         }
 
@@ -352,7 +368,9 @@ mod broken {
     #[async_trait]
     impl DocumentReader for BrokenStore {
         async fn document(&self, _: &WorkspaceId, _: &DocumentKey) -> Result<Option<Versioned<Document>>> {
-            Ok(None)
+            let Fault::Panics = self.fault else { return Ok(None) };
+            assert_eq!(self.documents_read.fetch_add(1, Ordering::Relaxed), 0, "planted");
+            Ok(Some(run()))
         }
 
         async fn documents(

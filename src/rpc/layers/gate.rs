@@ -14,9 +14,8 @@ use super::body::Watched;
 use super::complete::complete;
 use super::shed::{Admission, Place};
 use super::trace::{Names, Visit};
-use super::unwind::Caught;
 use super::{deadline, workspace};
-use crate::app::App;
+use crate::app::{App, Caught};
 use crate::rpc::call::Call;
 use crate::rpc::status::{self, Refused};
 
@@ -107,7 +106,7 @@ where
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(panicked) => {
-                tracing::error!(request_id = %visit.id, error = ?panicked, "a request failed");
+                tracing::error!(request_id = %visit.id, error = %panicked, "a request failed");
                 return refusal(status::internal(&visit.id), &mut visit);
             }
         },

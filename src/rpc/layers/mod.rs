@@ -7,7 +7,6 @@ mod deadline;
 mod gate;
 mod shed;
 mod trace;
-mod unwind;
 mod workspace;
 
 pub(super) use gate::GateLayer;
