@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rapport::rpc::pb::event_service_client::EventServiceClient;
+use rapport::rpc::pb::training_service_client::TrainingServiceClient;
 use rapport::rpc::pb::{
-    CustomerRef, Event, EventStatus, Identifier, IngestEventsRequest, ListEventsRequest, Track, customer_ref, event,
+    CreateTrainingRunRequest, CustomerRef, Event, EventStatus, GetTrainingRunRequest, Identifier, IngestEventsRequest,
+    ListEventsRequest, ModelKind, Track, TrainingState, WatchTrainingRunRequest, customer_ref, event,
 };
 use tonic::transport::Channel;
 
@@ -41,6 +43,20 @@ impl Server {
 
     async fn client(&self) -> EventServiceClient<Channel> {
         EventServiceClient::connect(self.address.clone()).await.expect("connects")
+    }
+
+    /// Asks the process to end, as a supervisor does, and gives back how it ended; `None` where it has not after a
+    /// while that is far above what it may take.
+    async fn stop(mut self) -> Option<ExitStatus> {
+        let terminate = format!("kill -TERM {}", self.process.id());
+        assert!(Command::new("sh").args(["-c", &terminate]).status().expect("a shell").success());
+        for _ in 0..300 {
+            if let Some(status) = self.process.try_wait().expect("a child of ours") {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
     }
 
     fn kill(mut self) {
@@ -132,4 +148,38 @@ async fn every_acknowledged_event_survives_kills_and_none_is_doubled() {
         server.kill();
     }
     assert!(acknowledged > 50, "only {acknowledged} events were acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_to_stop_does_so_in_the_middle_of_a_training() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(directory.path());
+    let mut client = server.client().await;
+    for batch in 0..10_u64 {
+        let events = (0..1_000).map(|number| {
+            let number = batch * 1_000 + number;
+            Event { identifiers: vec![user(number)], ..event(number) }
+        });
+        let request = IngestEventsRequest { events: events.collect(), validate_only: false };
+        client.ingest_events(request).await.expect("accepted");
+    }
+    let mut training = TrainingServiceClient::connect(server.address.clone()).await.expect("connects");
+    let request = CreateTrainingRunRequest { kind: ModelKind::Segments.into(), ..Default::default() };
+    let run = training.create_training_run(request).await.expect("a run").into_inner().run.expect("a run");
+    let request = WatchTrainingRunRequest { run_id: run.run_id.clone(), ..Default::default() };
+    let mut states = training.watch_training_run(request).await.expect("a stream").into_inner();
+    while let Some(state) = states.message().await.expect("a state") {
+        if state.run.is_some_and(|run| run.progress > 0.0) {
+            break;
+        }
+    }
+    let ended = server.stop().await.expect("the process has ended");
+    assert!(ended.success(), "{ended:?}");
+
+    let server = Server::start(directory.path());
+    let mut training = TrainingServiceClient::connect(server.address.clone()).await.expect("connects");
+    let request = GetTrainingRunRequest { run_id: run.run_id, ..Default::default() };
+    let run = training.get_training_run(request).await.expect("the run").into_inner().run.expect("the run");
+    assert_eq!(run.state(), TrainingState::Failed, "{run:?}");
+    server.kill();
 }

@@ -60,6 +60,13 @@ impl App {
         self.context.now()
     }
 
+    /// Lets no training run begin any more, tells those at work to stop, and waits until they have. A fit looks up from
+    /// its work only now and then, so whoever cannot wait for long gives up waiting.
+    pub async fn stop_training(&self) {
+        self.trainer.stop();
+        self.trainer.idle().await;
+    }
+
     /// Stops the training runs and closes the store; requests that still come are answered with an error.
     ///
     /// # Errors

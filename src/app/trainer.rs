@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -23,8 +23,10 @@ const RUNS_WAITING: usize = 16;
 /// The runs that wait or work in this process.
 pub(super) struct Trainer {
     turns: Arc<Semaphore>,
-    live: Arc<Mutex<HashMap<RunId, Arc<Live>>>>,
+    live: Arc<watch::Sender<LiveRuns>>,
 }
+
+type LiveRuns = HashMap<RunId, Arc<Live>>;
 
 /// A run that waits or works.
 pub(super) struct Live {
@@ -36,7 +38,7 @@ pub(super) struct Live {
 pub(super) struct Place {
     run: RunId,
     live: Arc<Live>,
-    all: Arc<Mutex<HashMap<RunId, Arc<Live>>>>,
+    all: Arc<watch::Sender<LiveRuns>>,
 }
 
 /// A recorded run that waits for its turn.
@@ -50,16 +52,22 @@ pub(super) struct Queued {
 
 impl Trainer {
     pub(super) fn start() -> Self {
-        Self { turns: Arc::new(Semaphore::new(RUNS_AT_ONCE)), live: Arc::default() }
+        Self { turns: Arc::new(Semaphore::new(RUNS_AT_ONCE)), live: Arc::new(watch::Sender::default()) }
     }
 
     /// Lets no run begin any more and tells those at work to stop. Their records stay as they are, and the next
     /// start ends them.
     pub(super) fn stop(&self) {
         self.turns.close();
-        for live in lock(&self.live).values() {
+        for live in self.live.borrow().values() {
             live.cancel();
         }
+    }
+
+    /// Waits until no run waits or works any more.
+    pub(super) async fn idle(&self) {
+        let mut live = self.live.subscribe();
+        let _never_dropped_here = live.wait_for(LiveRuns::is_empty).await;
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -67,29 +75,27 @@ impl Trainer {
     }
 
     pub(super) fn live(&self, run: RunId) -> Option<Arc<Live>> {
-        lock(&self.live).get(&run).cloned()
+        self.live.borrow().get(&run).cloned()
     }
 
     /// A place for a run; `None` when too many wait.
     pub(super) fn reserve(&self, run: RunId) -> Option<Place> {
-        let mut all = lock(&self.live);
-        if all.len() >= RUNS_AT_ONCE + RUNS_WAITING {
-            return None;
-        }
         let live = Arc::new(Live { progress: watch::Sender::new(0.0), cancelled: watch::Sender::new(false) });
-        all.insert(run, Arc::clone(&live));
-        Some(Place { run, live, all: Arc::clone(&self.live) })
+        let reserved = self.live.send_if_modified(|all| {
+            let free = all.len() < RUNS_AT_ONCE + RUNS_WAITING;
+            if free {
+                all.insert(run, Arc::clone(&live));
+            }
+            free
+        });
+        reserved.then(|| Place { run, live, all: Arc::clone(&self.live) })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.all).remove(&self.run);
+        self.all.send_modify(|all| drop(all.remove(&self.run)));
     }
-}
-
-fn lock(all: &Mutex<HashMap<RunId, Arc<Live>>>) -> MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
-    all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Live {

@@ -1,8 +1,10 @@
 //! From arguments to an exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
+use tokio::runtime::Runtime;
 
 use super::args::{Cli, Command, ConfigCommand};
 use super::{config, demo, import, serve, train};
@@ -40,11 +42,39 @@ pub fn run() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     // One runtime for every command: what talks to a server in its own process needs both to run side by side.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match command {
+    let ended = match command {
         Command::Serve(args) => runtime.block_on(serve::serve(args)),
         Command::Demo(args) => runtime.block_on(demo::demo(args)),
         Command::Import(args) => runtime.block_on(import::command::import(args)),
         Command::Train(args) => runtime.block_on(train::train(args)),
         Command::Config(ConfigCommand::Default) => config::print_default(),
+    };
+    leave(runtime);
+    ended
+}
+
+/// Ends the runtime without waiting for what nobody waits for any more. Dropped, it would wait for a fit on a blocking
+/// thread until the fit is done, and a supervisor that has asked the process to stop would kill it first.
+fn leave(runtime: Runtime) {
+    const LEFTOVERS: Duration = Duration::from_secs(1);
+    runtime.shutdown_timeout(LEFTOVERS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_ends_although_a_blocking_thread_does_not() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
+        runtime.spawn_blocking(move || {
+            begin.send(()).expect("somebody waits");
+            let _released = held.recv();
+        });
+        begun.recv().expect("at work");
+        leave(runtime);
+        release.send(()).expect("still at work");
     }
 }

@@ -27,6 +27,7 @@ pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<anyhow::Result<()>>,
+    drain_timeout: Duration,
 }
 
 /// A server without a port, for commands that work on the data directory of a stopped one.
@@ -52,7 +53,7 @@ impl Server {
             let _asked_or_dropped = stopped.await;
         };
         let serving = tokio::spawn(rpc::serve(app.clone(), rpc_options(config), listener, stopped));
-        Ok(Self { app, address, stop, serving })
+        Ok(Self { app, address, stop, serving, drain_timeout: config.drain_timeout() })
     }
 
     /// Where the server listens.
@@ -60,13 +61,18 @@ impl Server {
         self.address
     }
 
-    /// Lets open requests finish for a while, then closes the store.
+    /// Lets open requests and the training at work finish for a while, then closes the store.
     ///
     /// # Errors
     /// When the store cannot finish what it began; nothing acknowledged is lost by that.
     pub async fn stop(self) -> anyhow::Result<()> {
         let _already_stopping = self.stop.send(());
-        let served = self.serving.await.context("the server has panicked")?;
+        let trained = tokio::time::timeout(self.drain_timeout, self.app.stop_training());
+        let (served, trained) = tokio::join!(self.serving, trained);
+        if trained.is_err() {
+            tracing::warn!("a training run did not stop in time; the next start ends it");
+        }
+        let served = served.context("the server has panicked")?;
         self.app.shut_down().await?;
         served
     }
