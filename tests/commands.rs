@@ -73,6 +73,18 @@ fn a_broken_line_is_reported_with_its_place_and_ends_only_a_strict_import() {
 }
 
 #[test]
+fn a_log_that_nobody_looks_at_has_no_colours_and_an_error_gives_its_cause_once() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let below_a_file = file.join("data");
+    let failed = rapport(&["serve", "--data-dir", below_a_file.to_str().expect("a path"), "--listen", "127.0.0.1:0"]);
+    let log = String::from_utf8(failed.stderr).expect("text");
+    assert!(log.contains("starting") && !log.contains('\u{1b}'), "{log}");
+    assert_eq!((failed.status.code(), log.matches("os error").count()), (Some(1), 1), "{log}");
+}
+
+#[test]
 fn what_cannot_be_followed_ends_with_code_2_and_a_failure_with_1() {
     let home = tempfile::tempdir().expect("a folder");
     let data_dir = home.path().to_str().expect("a path");

@@ -54,12 +54,12 @@ pub enum Error {
         supported: u32,
     },
     /// The operating system refused.
-    #[error("{action}: {source}")]
+    #[error("{action}: {cause}")]
     Io {
         /// What was tried.
         action: String,
-        /// Why it failed.
-        source: io::Error,
+        /// Why it failed. It is part of the sentence and therefore no source: a chain of sources would say it twice.
+        cause: io::Error,
     },
     /// The index refused.
     #[error("index: {0}")]

@@ -12,7 +12,7 @@ pub(super) const UNFINISHED: &str = "tmp";
 /// Names an action in the error of a file operation.
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let action = format!("{action} {}", path.display());
-    move |source| Error::Io { action, source }
+    move |cause| Error::Io { action, cause }
 }
 
 /// An error about the content of a file.

@@ -85,7 +85,7 @@ impl Served {
         let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(status)));
         let flusher = Flusher::new(Arc::clone(&index), options.idempotency_window);
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
-        let thread = thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
+        let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
         Ok(Self { index, flusher: Some(thread), mark })
     }
 

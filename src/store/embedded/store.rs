@@ -131,7 +131,7 @@ impl Open {
             window: options.idempotency_window,
         };
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(|| committer.run());
-        let thread = thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
+        let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
         Ok(Self {
             queue: Some(queue),
             committer: Some(thread),

@@ -61,7 +61,7 @@ fn open_guarded(path: PathBuf, cache_bytes: u64, new: Option<Meta>) -> Result<Op
         let _ = answer.send(opened);
     };
     let thread = thread::Builder::new().name("index-open".to_owned()).spawn(open);
-    thread.map_err(|source| Error::Io { action: "starting a thread".to_owned(), source })?;
+    thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
     let late = |_| Err(Error::Index(format!("sled did not open within {} s", DEADLINE.as_secs())));
     opened.recv_timeout(DEADLINE).unwrap_or_else(late)
 }
