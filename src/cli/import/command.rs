@@ -117,8 +117,10 @@ pub fn print(imported: &Imported) {
     let (read, events) = (&imported.read, &imported.events);
     let rate = read.lines as f64 / imported.elapsed_seconds.max(1e-3);
     report::fact("lines", format!("{} ({} per second)", report::counted(read.lines), report::count(rate as i64)));
-    report::fact("left out by the mapping", report::counted(read.skipped));
-    report::fact("broken lines", report::counted(read.broken));
+    report::fact("  imported", report::counted(read.imported));
+    report::fact("  left out by the mapping", report::counted(read.skipped));
+    report::fact("  broken", report::counted(read.broken));
+    report::fact("  left out with those", report::counted(read.left_out));
     report::fact("events accepted", report::counted(events.accepted));
     report::fact("events known before", report::counted(events.duplicate));
     report::fact("events rejected", report::counted(events.rejected));
