@@ -40,6 +40,13 @@ fn a_file_that_is_imported_twice_changes_nothing_and_its_model_can_be_trained() 
     let auc = trained["card"]["auc"]["value"].as_f64().expect("an AUC");
     assert!((0.5..1.0).contains(&auc), "{auc}");
     assert_eq!(trained["promoted"], Value::from(true));
+
+    // Another server gives the same customers other profile ids, and must learn the same from them.
+    let other = tempfile::tempdir().expect("a folder");
+    json(&import(SAMPLE, other.path(), &[]));
+    let other_dir = other.path().to_str().expect("a path");
+    let elsewhere = json(&rapport(&arguments.map(|argument| if argument == data_dir { other_dir } else { argument })));
+    assert_eq!(elsewhere["card"], trained["card"]);
 }
 
 #[test]
