@@ -7,6 +7,7 @@ use serde_json::Value;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow_sample.csv.gz");
 const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow.toml");
+const ONLINE_RETAIL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mappings/online_retail.toml");
 
 fn rapport(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rapport")).args(arguments).output().expect("the program runs")
@@ -77,6 +78,45 @@ fn a_broken_line_is_reported_with_its_place_and_ends_only_a_strict_import() {
     assert_eq!(strict.status.code(), Some(1));
     let message = String::from_utf8_lossy(&strict.stderr).into_owned();
     assert!(message.contains("broken.csv line 3, column amount_usd") && !message.contains("private"), "{message}");
+}
+
+#[test]
+fn an_order_with_a_broken_line_comes_whole_with_the_mended_file() {
+    let home = tempfile::tempdir().expect("a folder");
+    let orders = |quantity: &str| {
+        let header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
+        let line = |invoice, quantity| format!("{invoice},a,Cup,{quantity},2010-12-01 09:09:00,2.5,7,France");
+        [header.to_owned(), line(1, "1"), line(1, quantity), line(2, "1"), line(1, "1").replace(",7,", ",,")].join("\n")
+    };
+    let file = home.path().join("orders.csv");
+    let (path, data_dir) = (file.to_str().expect("a path"), home.path().join("data"));
+    let further = ["--data-dir", data_dir.to_str().expect("a path"), "--output", "json"];
+    let import = |further: &[&str]| rapport(&[&["import", path, "--mapping", ONLINE_RETAIL], further].concat());
+
+    std::fs::write(&file, orders("private")).expect("written");
+    let report = json(&import(&further));
+    let read =
+        |report: &Value| ["lines", "imported", "skipped", "broken", "left_out"].map(|key| report["read"][key].clone());
+    assert_eq!(read(&report), [4, 1, 1, 1, 1].map(Value::from));
+    let fault = &report["first_faults"][0];
+    let place = ["line", "column", "group_lines"].map(|key| fault[key].clone());
+    assert_eq!(place, [Value::from(3), Value::from("Quantity"), Value::from(2)]);
+    assert!(!report.to_string().contains("private"));
+
+    let strict = import(&[&further[..], &["--strict"]].concat());
+    let message = String::from_utf8_lossy(&strict.stderr).into_owned();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(
+        message.contains("line 3, column Quantity: is not a number; its group of 2 lines is left out"),
+        "{message}"
+    );
+
+    std::fs::write(&file, orders("2")).expect("written");
+    let report = json(&import(&further));
+    assert_eq!(read(&report), [4, 3, 1, 0, 0].map(Value::from));
+    let events = ["accepted", "duplicate", "rejected"].map(|key| report["events"][key].clone());
+    // The order, and the country that its first line tells.
+    assert_eq!(events, [2, 1, 0].map(Value::from));
 }
 
 #[test]
