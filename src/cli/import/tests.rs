@@ -1,9 +1,12 @@
 //! From a mapping and the text of a CSV file to events and faults.
 
 use super::build::Built;
+use super::command::shift;
 use super::feed::{Feed, Tally, latest_time};
 use super::mapping::Mapping;
 use super::rows::Source;
+use crate::cli::args::EndAt;
+use crate::cli::clock;
 use crate::rpc::pb;
 use crate::rpc::pb::event::Payload;
 
@@ -236,6 +239,17 @@ fn all_times_move_by_one_offset() {
         seconds.extend(built.events.iter().map(|out| out.event.original_time.expect("dated").seconds));
     }
     assert_eq!(seconds, [1_306_915_207, 1_307_091_607]);
+}
+
+#[test]
+fn times_that_end_now_are_moved_by_whole_days_and_not_beyond_now() {
+    let text = format!("{SHOP_HEADER}1,a,2,2011-06-01 09:00,1.5,ann\n");
+    let mapping = Mapping::parse("mapping", SHOP).expect("well-formed");
+    let moved = shift(&[source(&text)], &mapping, EndAt::Now).expect("dated");
+    assert_eq!(moved.micros() % 86_400_000_000, 0);
+    assert!(moved.latest_time.ends_with("T08:00:00Z"), "{}", moved.latest_time);
+    let left = clock::now_micros() - (1_306_915_200_000_000 + moved.micros());
+    assert!((0..=86_400_000_000).contains(&left), "{left}");
 }
 
 const DESK: &str = r#"
