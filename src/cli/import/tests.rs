@@ -450,6 +450,8 @@ fn joined_files_are_looked_up_by_key_and_ranged_over() {
     let mut feed = Feed::open(&source, &mapping, 0, &Default::default()).expect("fits");
     let first = feed.next_built().expect("readable").expect("a line");
     assert_eq!(first.events.len(), 3);
+    // What is wrong with a joined file is told with the first line of the main one.
+    assert_eq!(faults(&first), ["items.csv line 5: has 2 cells; the header has 3"]);
     let order = purchase(&first.events[0].event);
     assert_eq!((order.revenue, order.items[0].category.as_str(), order.items[1].category.as_str()), (15.0, "", "toys"));
     assert_eq!(first.events[2].event.event_id, "review-r2");
