@@ -20,6 +20,7 @@ use anyhow::{Context, bail};
 use rapport::domain::event::{Event, EventKey, EventTimes};
 use rapport::domain::fold;
 use rapport::domain::id::ProfileId;
+use rapport::domain::identifier::Identifier;
 use rapport::domain::money::{Currency, Money};
 use rapport::domain::payload::{LineItem, Payload, Purchase};
 use rapport::domain::profile::Profile;
@@ -38,7 +39,7 @@ const SHIPPED: [&str; 2] = ["examples/retail/cdnow_sample.csv.gz", "examples/ret
 const SEED: u64 = 20_261_122;
 
 /// Customers with their events, in canonical order.
-type Timelines = BTreeMap<ProfileId, Vec<Event>>;
+type Timelines = BTreeMap<Identifier, Vec<Event>>;
 
 fn main() -> anyhow::Result<ExitCode> {
     // cargo passes a flag of its own.
@@ -104,7 +105,7 @@ fn online_retail(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()>
 fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::Result<()> {
     let mut rows = SegmentRows::new(now);
     for (customer, timeline) in timelines {
-        rows.add(*customer, &fold::refold(timeline));
+        rows.add(customer, &fold::refold(timeline));
     }
     let parameters = SegmentParameters { k: None, seed: SEED, next_number: 1 };
     let began = Instant::now();
@@ -157,8 +158,8 @@ fn calibration_error(scores: &Scores) -> f64 {
 
 fn examples(timelines: &Timelines, parameters: &ChurnParameters) -> anyhow::Result<ChurnExamples> {
     let mut census = Census::default();
-    for (customer, timeline) in timelines {
-        let mut profile = Profile::new(*customer, timeline.first().map_or(Timestamp::MIN, |event| event.times.event));
+    for timeline in timelines.values() {
+        let mut profile = Profile::new(ProfileId::MIN, Timestamp::MIN);
         profile.state = fold::refold(timeline);
         census.add(&profile);
     }
@@ -168,7 +169,7 @@ fn examples(timelines: &Timelines, parameters: &ChurnParameters) -> anyhow::Resu
     }
     let mut examples = ChurnExamples::new(ChurnPlan::new(&ChurnDefinition::default(), parameters, &census)?);
     for (customer, timeline) in timelines {
-        examples.add(*customer, timeline);
+        examples.add(customer, timeline);
     }
     Ok(examples)
 }
@@ -203,7 +204,7 @@ fn read(files: &[String], row: fn(&BTreeMap<String, String>) -> anyhow::Result<L
     }
     let mut timelines = Timelines::new();
     for line in orders.into_values() {
-        timelines.entry(customer(&line.customer)).or_default().push(event(line)?);
+        timelines.entry(Identifier::parse("user_id", &line.customer)?).or_default().push(event(line)?);
     }
     timelines.values_mut().for_each(|timeline| fold::sort(timeline));
     Ok(timelines)
@@ -259,15 +260,6 @@ fn event(line: Line) -> anyhow::Result<Event> {
             refund: line.refund,
         }),
     })
-}
-
-/// An id that holds the customer's own name.
-fn customer(name: &str) -> ProfileId {
-    let mut bytes = [0; 16];
-    for (byte, letter) in bytes.iter_mut().rev().zip(name.bytes().rev()) {
-        *byte = letter;
-    }
-    ProfileId::from_bytes(bytes)
 }
 
 fn end_of(date: &str) -> anyhow::Result<Timestamp> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow_sample.csv.gz");
 const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow.toml");
+const ONLINE_RETAIL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mappings/online_retail.toml");
 
 fn rapport(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rapport")).args(arguments).output().expect("the program runs")
@@ -40,6 +41,13 @@ fn a_file_that_is_imported_twice_changes_nothing_and_its_model_can_be_trained() 
     let auc = trained["card"]["auc"]["value"].as_f64().expect("an AUC");
     assert!((0.5..1.0).contains(&auc), "{auc}");
     assert_eq!(trained["promoted"], Value::from(true));
+
+    // Another server gives the same customers other profile ids, and must learn the same from them.
+    let other = tempfile::tempdir().expect("a folder");
+    json(&import(SAMPLE, other.path(), &[]));
+    let other_dir = other.path().to_str().expect("a path");
+    let elsewhere = json(&rapport(&arguments.map(|argument| if argument == data_dir { other_dir } else { argument })));
+    assert_eq!(elsewhere["card"], trained["card"]);
 }
 
 #[test]
@@ -82,6 +90,45 @@ fn a_log_that_nobody_looks_at_has_no_colours_and_an_error_gives_its_cause_once()
     let log = String::from_utf8(failed.stderr).expect("text");
     assert!(log.contains("starting") && !log.contains('\u{1b}'), "{log}");
     assert_eq!((failed.status.code(), log.matches("os error").count()), (Some(1), 1), "{log}");
+}
+
+#[test]
+fn an_order_with_a_broken_line_comes_whole_with_the_mended_file() {
+    let home = tempfile::tempdir().expect("a folder");
+    let orders = |quantity: &str| {
+        let header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
+        let line = |invoice, quantity| format!("{invoice},a,Cup,{quantity},2010-12-01 09:09:00,2.5,7,France");
+        [header.to_owned(), line(1, "1"), line(1, quantity), line(2, "1"), line(1, "1").replace(",7,", ",,")].join("\n")
+    };
+    let file = home.path().join("orders.csv");
+    let (path, data_dir) = (file.to_str().expect("a path"), home.path().join("data"));
+    let further = ["--data-dir", data_dir.to_str().expect("a path"), "--output", "json"];
+    let import = |further: &[&str]| rapport(&[&["import", path, "--mapping", ONLINE_RETAIL], further].concat());
+
+    std::fs::write(&file, orders("private")).expect("written");
+    let report = json(&import(&further));
+    let read =
+        |report: &Value| ["lines", "imported", "skipped", "broken", "left_out"].map(|key| report["read"][key].clone());
+    assert_eq!(read(&report), [4, 1, 1, 1, 1].map(Value::from));
+    let fault = &report["first_faults"][0];
+    let place = ["line", "column", "group_lines"].map(|key| fault[key].clone());
+    assert_eq!(place, [Value::from(3), Value::from("Quantity"), Value::from(2)]);
+    assert!(!report.to_string().contains("private"));
+
+    let strict = import(&[&further[..], &["--strict"]].concat());
+    let message = String::from_utf8_lossy(&strict.stderr).into_owned();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(
+        message.contains("line 3, column Quantity: is not a number; its group of 2 lines is left out"),
+        "{message}"
+    );
+
+    std::fs::write(&file, orders("2")).expect("written");
+    let report = json(&import(&further));
+    assert_eq!(read(&report), [4, 3, 1, 0, 0].map(Value::from));
+    let events = ["accepted", "duplicate", "rejected"].map(|key| report["events"][key].clone());
+    // The order, and the country that its first line tells.
+    assert_eq!(events, [2, 1, 0].map(Value::from));
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Job {
         let mut examples = ChurnExamples::new(plan);
         self.for_each_profile(self.part(READING / 3.0, READING * 2.0 / 3.0), |profiles| {
             for (profile, timeline) in profiles.iter().zip(self.timelines(profiles)?) {
-                examples.add(profile.id, &timeline);
+                examples.add(profile, &timeline);
             }
             Ok(())
         })?;
@@ -217,11 +217,11 @@ impl Job {
         let mut rows = SegmentRows::new(now);
         self.for_each_profile(self.part(0.0, READING), |profiles| {
             if self.parameters.as_of.is_none() {
-                profiles.iter().for_each(|profile| rows.add(profile.id, &profile.state));
+                profiles.iter().for_each(|profile| rows.add(profile, &profile.state));
                 return Ok(());
             }
             for (profile, timeline) in profiles.iter().zip(self.timelines(profiles)?) {
-                rows.add(profile.id, &fold::refold(&timeline));
+                rows.add(profile, &fold::refold(&timeline));
             }
             Ok(())
         })?;

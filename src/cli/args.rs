@@ -70,7 +70,7 @@ pub struct ImportArgs {
     /// Where the events go.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Move all times by one offset so that the latest is now, or at a time in RFC 3339
+    /// Move all times by one offset so that the latest is now (by whole days), or at a time in RFC 3339
     #[arg(long, value_name = "now|TIME")]
     pub end_at: Option<EndAt>,
     /// Stop at the first line that is broken or event that is rejected

@@ -46,7 +46,8 @@ pub fn table(alignments: &str, header: &[&str], rows: Vec<Vec<String>>) -> Table
 pub fn wrapped(text: &str, indent: usize) -> String {
     let width = usize::from(WIDTH) - indent;
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    // A number keeps its unit beside it.
+    for word in text.replace(" %", "\u{a0}%").split_ascii_whitespace() {
         let fits =
             lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + word.chars().count() < width);
         if !fits {
@@ -118,7 +119,7 @@ pub fn duration(duration: Duration) -> String {
 
 /// One line of facts, `name: value`.
 pub fn fact(name: &str, value: impl Display) {
-    println!("  {name:<24} {value}");
+    println!("  {name:<24} {}", wrapped(&value.to_string(), 27));
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Point-in-time examples: what was known about a customer at a cut-off, and what became of them.
 
+use super::customer_key::CustomerKey;
 use super::features::{self, Values, View};
 pub use super::plan::{Census, ChurnParameters, ChurnPlan};
-use super::sampling;
 use crate::domain::event::Event;
 use crate::domain::fold::fold;
-use crate::domain::id::ProfileId;
 use crate::domain::payload::{Payload, SubscriptionStatus};
 use crate::domain::profile::State;
 use crate::domain::settings::{ChurnKind, is_qualifying};
@@ -30,7 +29,7 @@ pub struct ChurnExamples {
 /// A customer at a cut-off.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Example {
-    /// Stands for the customer: equal for all examples of one, otherwise random.
+    /// Stands for the customer: equal for all examples of one, and otherwise as good as random.
     pub(super) customer: u64,
     /// Whether the example is for testing.
     pub(super) is_test: bool,
@@ -50,8 +49,8 @@ impl ChurnExamples {
 
     /// Adds a customer by their whole timeline, in canonical order. One progressive fold gives the examples of all
     /// cut-offs; it never sees an event after the cut-off that it stands at.
-    pub fn add(&mut self, customer: ProfileId, timeline: &[Event]) {
-        let hash = sampling::hash(customer, self.plan.seed);
+    pub fn add(&mut self, customer: impl Into<CustomerKey>, timeline: &[Event]) {
+        let hash = customer.into().seeded(self.plan.seed);
         if !self.keeps(hash) {
             return;
         }

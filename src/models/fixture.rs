@@ -6,6 +6,7 @@ use super::sampling::{Purpose, generator};
 use crate::domain::event::{Event, EventKey, EventTimes};
 use crate::domain::fold::refold;
 use crate::domain::id::ProfileId;
+use crate::domain::identifier::Identifier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::payload::{
     ContactKind, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, Track,
@@ -126,4 +127,17 @@ pub(super) fn examples(plan: ChurnPlan, customers: &[Customer]) -> ChurnExamples
         examples.add(*id, timeline);
     }
     examples
+}
+
+/// The same customers as a server knows them that has drawn profile ids of its own.
+pub(super) fn profiles(customers: &[Customer], first_id: u128) -> Vec<(Profile, &[Event])> {
+    let profile = |(number, (_, timeline)): (usize, &'_ Customer)| {
+        // Ids in another order than the customers.
+        let mut profile = Profile::new(id(first_id + (number as u128 * 7_919) % 10_007), day(0.0));
+        profile.claim(Identifier::parse("user_id", &format!("customer-{number}")));
+        profile.state = state(timeline);
+        profile
+    };
+    let timelines = customers.iter().map(|(_, timeline)| timeline.as_slice());
+    customers.iter().enumerate().map(profile).zip(timelines).collect()
 }

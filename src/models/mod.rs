@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod churn;
+pub mod customer_key;
 pub mod effort;
 pub mod error;
 pub mod evaluation;

@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::clustering::{Clusters, Points, nearest};
+use super::customer_key::CustomerKey;
 use super::error::{Error, Progress, report};
 use super::features::{self, FEATURES, View};
 use super::persona::WORDINGS;
 use super::scaling::Scale;
-use crate::domain::id::ProfileId;
 use crate::domain::prediction::{Affinity, PredictionStatus, SegmentPrediction};
 use crate::domain::profile::State;
 use crate::domain::segment::Segment;
@@ -72,10 +72,10 @@ pub struct TrainedSegments {
 pub const NEXT_NUMBER: &str = "next_segment_number";
 
 /// Customers to group, as of one `now`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SegmentRows {
     now: Timestamp,
-    rows: Vec<(ProfileId, Row)>,
+    rows: Vec<(CustomerKey, Row)>,
 }
 
 /// Values of the features that segments may be made of, in the order of [`WORDINGS`].
@@ -88,14 +88,14 @@ impl SegmentRows {
     }
 
     /// Adds a customer. One without any event is in no segment.
-    pub fn add(&mut self, customer: ProfileId, state: &State) {
+    pub fn add(&mut self, customer: impl Into<CustomerKey>, state: &State) {
         if state.activity.events() > 0 {
-            self.rows.push((customer, row(state, self.now)));
+            self.rows.push((customer.into(), row(state, self.now)));
         }
     }
 
     /// The rows in an order that does not depend on the order in which customers came.
-    fn sorted(&self) -> Vec<(ProfileId, Row)> {
+    fn sorted(&self) -> Vec<(CustomerKey, Row)> {
         let mut rows = self.rows.clone();
         rows.sort_by_key(|row| row.0);
         rows
@@ -150,7 +150,7 @@ impl SegmentModel {
     }
 
     /// The segment's position for every row.
-    fn assign(&self, rows: &[(ProfileId, Row)]) -> Vec<usize> {
+    fn assign(&self, rows: &[(CustomerKey, Row)]) -> Vec<usize> {
         rows.iter().map(|(_, row)| nearest(&self.centroids, &self.place(row)).0).collect()
     }
 
@@ -232,7 +232,7 @@ struct Before<'a> {
 
 /// Everything that the report of a training speaks of.
 struct Training<'a> {
-    customers: &'a [(ProfileId, Row)],
+    customers: &'a [(CustomerKey, Row)],
     dimensions: Vec<Dimension>,
     points: &'a Points,
     before: Option<Before<'a>>,

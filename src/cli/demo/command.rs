@@ -15,7 +15,7 @@ use crate::cli::args::DemoArgs;
 use crate::cli::clock::Stopwatch;
 use crate::cli::config::{self, Overrides};
 use crate::cli::session::{self, QUIET, Session, refused};
-use crate::cli::{card, report, train};
+use crate::cli::{card, json, report, train};
 use crate::rpc::pb;
 use crate::rpc::pb::ModelKind;
 use crate::server::{Server, telemetry};
@@ -99,14 +99,14 @@ async fn show(address: SocketAddr, steps: &mut Steps) -> anyhow::Result<Ended> {
 async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyhow::Result<()> {
     let retail = Session::on(channel.clone(), retail::WORKSPACE)?;
     let desk = Session::on(channel.clone(), desk::WORKSPACE)?;
-    steps.take("import CDNOW", fill_retail(&retail)).await?;
-    steps.take("simulate the service desk", fill_desk(&desk)).await?;
+    let retail_end = steps.take("import CDNOW", fill_retail(&retail)).await?;
+    let desk_end = steps.take("simulate the service desk", fill_desk(&desk)).await?;
     let label = "train segments of retail";
-    steps.take(label, model(&retail, ModelKind::Segments, Struct::default(), label)).await?;
+    steps.take(label, model(&retail, ModelKind::Segments, as_of(retail_end), label)).await?;
     let label = "train churn of retail";
     let churn = steps.take(label, model(&retail, ModelKind::Churn, retail::churn_parameters(), label)).await?;
     let label = "train segments of servicedesk";
-    steps.take(label, model(&desk, ModelKind::Segments, Struct::default(), label)).await?;
+    steps.take(label, model(&desk, ModelKind::Segments, as_of(desk_end), label)).await?;
     let hardest = steps.take("rank the desk's customers", desk::hardest(&desk, HARDEST)).await?;
 
     report::heading("Segments of workspace retail (CDNOW customers)");
@@ -132,29 +132,36 @@ async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyho
     Ok(())
 }
 
-/// Imports the purchases, unless the data directory of an earlier demo holds them.
-async fn fill_retail(session: &Session) -> anyhow::Result<()> {
+/// Parameters that make the end of the data the "now" of a training, so that the figures do not depend on the clock.
+fn as_of(end: Option<String>) -> Struct {
+    let parameters = end.map(|end| serde_json::json!({ "as_of_time": end }));
+    parameters.as_ref().and_then(serde_json::Value::as_object).map(json::to_struct).unwrap_or_default()
+}
+
+/// Imports the purchases, unless the data directory of an earlier demo holds them. Returns the time of the last one.
+async fn fill_retail(session: &Session) -> anyhow::Result<Option<String>> {
     if is_filled(session).await? {
         eprintln!("retail: the data directory holds customers already, nothing is imported");
-        return Ok(());
+        return Ok(None);
     }
     let (shift, imported) = retail::import(session).await?;
     println!("CDNOW purchases, collected by Fader and Hardie (examples/retail/ATTRIBUTION.md).");
-    println!("Historic data would make everybody look long gone, so {}.", shift.sentence());
+    let moved = format!("Historic data would make everybody look long gone, so {}.", shift.sentence());
+    println!("{}", report::wrapped(&moved, 0));
     report::fact("purchases", report::counted(imported.events.accepted));
-    Ok(())
+    Ok(Some(shift.latest_time))
 }
 
-/// Simulates the desk, unless the data directory of an earlier demo holds one.
-async fn fill_desk(session: &Session) -> anyhow::Result<()> {
+/// Simulates the desk, unless the data directory of an earlier demo holds one. Returns the time at which it ends.
+async fn fill_desk(session: &Session) -> anyhow::Result<Option<String>> {
     if is_filled(session).await? {
         eprintln!("servicedesk: the data directory holds customers already, nothing is simulated");
-        return Ok(());
+        return Ok(None);
     }
-    let outcome = desk::generate(session).await?;
+    let (end, outcome) = desk::generate(session).await?;
     println!("A simulated service desk; no real log of one may be shipped.");
     report::fact("simulated events", report::counted(outcome.accepted));
-    Ok(())
+    Ok(Some(end))
 }
 
 async fn is_filled(session: &Session) -> anyhow::Result<bool> {

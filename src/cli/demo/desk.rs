@@ -19,6 +19,7 @@ use crate::rpc::pb::batch_predict_result::Result as Predicted;
 pub const WORKSPACE: &str = "servicedesk";
 
 const SEED: u64 = 20_260_301;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A customer who has it hard.
 pub struct Hard {
@@ -30,14 +31,15 @@ pub struct Hard {
     pub episodes: Vec<pb::Episode>,
 }
 
-/// Generates the desk, up to now, and sends it.
+/// Generates the desk, up to the beginning of today, and sends it. Returns that time too: a desk that ended at the
+/// moment of the demo would have other days, and with them other figures, at another time of day.
 ///
 /// # Errors
 /// When the server refuses to go on.
-pub async fn generate(session: &Session) -> anyhow::Result<Outcome> {
+pub async fn generate(session: &Session) -> anyhow::Result<(String, Outcome)> {
     let progress = Progress::share("simulate servicedesk");
     let sender = Sender { client: session.events(), strict: true, answered: Arc::default() };
-    let end = clock::now_micros();
+    let end = clock::now_micros().div_euclid(DAY_MICROS) * DAY_MICROS;
     let (_, outcome) = sender
         .send(move |inlet| {
             let events = servicedesk::generate(servicedesk::DEMO, SEED, end);
@@ -50,7 +52,7 @@ pub async fn generate(session: &Session) -> anyhow::Result<Outcome> {
         })
         .await?;
     progress.finish(&format!("{} events", report::counted(outcome.events())));
-    Ok(outcome)
+    Ok((clock::rfc3339(end), outcome))
 }
 
 /// The customers with the highest effort index, the hardest first.

@@ -30,7 +30,7 @@ const FILES: [Source; 2] = [
     },
 ];
 
-/// Imports both files with all times moved so that the last purchase is now.
+/// Imports both files with all times moved so that the last purchase lies within the last day.
 ///
 /// # Errors
 /// When the server refuses to go on.

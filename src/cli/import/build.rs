@@ -1,10 +1,10 @@
 //! Lines in, events out: skips, groups, and reports what is broken.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::columns::{Cell, Columns, Line, Scope, Trackers};
 use super::fault::{Fault, Findings, Notes};
+use super::groups::{Group, Groups};
 use super::mapping::Mapping;
 use super::plan::{self, Plan};
 use super::rows::Row;
@@ -41,19 +41,10 @@ pub struct Builder {
     pub skipped: u64,
     /// Lines that are broken.
     pub broken: u64,
+    /// Sound lines that are left out because another one of their group is broken.
+    pub left_out: u64,
     /// What was read in a way that the file does not spell out.
     pub notes: Notes,
-}
-
-/// Groups whose lines are still being read.
-#[derive(Default)]
-struct Groups {
-    /// Open groups in the order of their first lines; where groups follow one another, at most one.
-    open: Vec<Vec<Line>>,
-    /// The position in `open` by key.
-    by_key: HashMap<String, usize>,
-    /// Keys of groups that were sent already.
-    closed: HashSet<String>,
 }
 
 impl Builder {
@@ -63,14 +54,34 @@ impl Builder {
     /// When the mapping does not fit the columns.
     pub fn new(mapping: &Mapping, columns: Columns, shift_micros: i64) -> anyhow::Result<Self> {
         let (plan, trackers) = Plan::compile(mapping, &columns)?;
-        let (groups, notes) = (Groups::default(), Notes::default());
-        Ok(Self { columns, plan, trackers, shift_micros, groups, skipped: 0, broken: 0, notes })
+        let groups = Groups::new(mapping.group.as_ref().is_some_and(|group| group.scattered));
+        let notes = Notes::default();
+        Ok(Self { columns, plan, trackers, shift_micros, groups, skipped: 0, broken: 0, left_out: 0, notes })
+    }
+
+    /// True where every line must be shown to [`Self::look_ahead`] before the first one is taken.
+    pub fn needs_look_ahead(&self) -> bool {
+        self.plan.group.is_some() && self.groups.need_look_ahead()
+    }
+
+    /// Looks at a line that will be taken later.
+    pub fn look_ahead(&mut self, row: Row) {
+        let line = Line::new(row);
+        let scope = scope(&self.columns, std::slice::from_ref(&line));
+        if let Some(key) = self.plan.group.filter(|_| !self.plan.skips(&scope)).and_then(|cell| scope.cell(cell)) {
+            self.groups.look_ahead(key);
+        }
+    }
+
+    /// Ends the look ahead.
+    pub fn end_look_ahead(&mut self) {
+        self.groups.end_look_ahead();
     }
 
     /// Takes the next line.
     pub fn push(&mut self, row: Row) -> Built {
         let mut built = Built::default();
-        let mut line = Line { number: row.number.to_string(), row, previous: Vec::new() };
+        let mut line = Line::new(row);
         let mut findings = Findings::default();
         if self.plan.skips(&scope(&self.columns, std::slice::from_ref(&line))) {
             self.skipped += 1;
@@ -78,20 +89,37 @@ impl Builder {
         }
         line.previous = self.trackers.previous(&scope(&self.columns, std::slice::from_ref(&line)));
         let scope = scope(&self.columns, std::slice::from_ref(&line));
-        // A line of a group is tried out alone first, so that a broken one never becomes part of an order.
+        // A line of a group is tried out alone first, so that each fault is reported with the line that has it.
         let events = self.plan.build(&scope, &mut findings);
-        let key = self.plan.group.map(|(cell, _)| self.group_key(cell, &scope, &mut findings));
-        if !findings.faults.is_empty() {
-            self.report(&line, findings, &mut built);
-            return built;
+        for (cell, file) in self.columns.damaged(&scope) {
+            findings.add(&self.columns.name(cell), format!("leads to a broken line of {file}"));
         }
-        self.trackers.remember(&scope);
-        match (key, self.plan.group) {
-            (Some(Some(key)), Some((_, scattered))) => self.join_group(line, key, scattered, &mut built),
-            _ => {
+        let key = self.plan.group.and_then(|cell| self.group_key(cell, &scope, &mut findings));
+        let faults = self.faults(&line, findings.faults);
+        if faults.is_empty() {
+            self.trackers.remember(&scope);
+        }
+        match key {
+            Some(key) => self.add_to_group(key, line, faults, &mut built),
+            None if faults.is_empty() => {
                 self.notes.add(&findings.notes);
                 self.send(events, &line, &mut built);
             }
+            None => self.leave_out(faults, &mut built),
+        }
+        built
+    }
+
+    /// Takes a line whose cells are damaged, as far as they can be read. Its group is the one that the cell in the place
+    /// of the key names; where there is none, it cannot be known, and the line stands alone.
+    pub fn push_damaged(&mut self, row: Row, fault: Fault) -> Built {
+        let mut built = Built::default();
+        let line = Line::new(row);
+        let scope = scope(&self.columns, std::slice::from_ref(&line));
+        let key = self.plan.group.and_then(|cell| scope.cell(cell)).map(str::to_owned);
+        match key {
+            Some(key) => self.add_to_group(key, line, vec![fault], &mut built),
+            None => self.leave_out(vec![fault], &mut built),
         }
         built
     }
@@ -99,24 +127,23 @@ impl Builder {
     /// Ends the file: the groups that are still open become events.
     pub fn finish(&mut self) -> Built {
         let mut built = Built::default();
-        for group in std::mem::take(&mut self.groups.open) {
-            self.close(&group, &mut built);
+        for group in self.groups.finish() {
+            self.close(group, &mut built);
         }
         built
     }
 
-    /// The key of a line's group, checked against the groups that are known.
+    /// The key of a line's group, checked against what is known of the group.
     fn group_key(&self, cell: Cell, scope: &Scope<'_>, findings: &mut Findings) -> Option<String> {
         let name = || self.columns.name(cell);
         let Some(key) = scope.cell(cell) else {
             findings.add(&name(), "is blank, and lines are grouped by it");
             return None;
         };
-        if self.groups.closed.contains(key) {
+        if self.groups.comes_back(key) {
             findings.add(&name(), "comes back after other groups; sort the file by it or set group.scattered = true");
         }
-        let open = self.groups.by_key.get(key).and_then(|position| self.groups.open.get(*position)?.first());
-        if let Some(first) = open {
+        if let Some(first) = self.groups.first_line(key) {
             let first = Scope { line: first, ..*scope };
             let mut ignored = Findings::default();
             if self.plan.identifiers(&first, &mut ignored) != self.plan.identifiers(scope, &mut ignored) {
@@ -126,30 +153,35 @@ impl Builder {
         Some(key.to_owned())
     }
 
-    fn join_group(&mut self, line: Line, key: String, scattered: bool, built: &mut Built) {
-        if let Some(group) = self.groups.by_key.get(&key).and_then(|position| self.groups.open.get_mut(*position)) {
-            group.push(line);
-            return;
+    fn add_to_group(&mut self, key: String, line: Line, faults: Vec<Fault>, built: &mut Built) {
+        if let Some(ended) = self.groups.add(key, line, faults) {
+            self.close(ended, built);
         }
-        if !scattered {
-            for group in std::mem::take(&mut self.groups.open) {
-                self.close(&group, built);
-            }
-            self.groups.closed.extend(self.groups.by_key.drain().map(|(key, _)| key));
-        }
-        self.groups.by_key.insert(key, self.groups.open.len());
-        self.groups.open.push(vec![line]);
     }
 
-    fn close(&mut self, group: &[Line], built: &mut Built) {
-        let mut findings = Findings::default();
-        let events = self.plan.build(&scope(&self.columns, group), &mut findings);
-        self.notes.add(&findings.notes);
-        if findings.faults.is_empty() {
-            self.send(events, &group[0], built);
-        } else {
-            self.report(&group[0], findings, built);
+    /// Makes an event of a group, or leaves it out where a line of it is broken.
+    fn close(&mut self, mut group: Group, built: &mut Built) {
+        if let Some(first) = group.lines.first() {
+            let mut findings = Findings::default();
+            let events = self.plan.build(&scope(&self.columns, &group.lines), &mut findings);
+            if findings.faults.is_empty() {
+                self.notes.add(&findings.notes);
+                self.send(events, first, built);
+                return;
+            }
+            // Lines that are sound one by one may still not go together; that is reported with the first.
+            group.faults = self.faults(first, findings.faults);
+            group.broken = 1;
         }
+        self.broken += group.broken;
+        self.left_out += group.size - group.broken;
+        let group_lines = (group.size > 1).then_some(group.size);
+        built.faults.extend(group.faults.into_iter().map(|fault| Fault { group_lines, ..fault }));
+    }
+
+    fn leave_out(&mut self, mut faults: Vec<Fault>, built: &mut Built) {
+        self.broken += 1;
+        built.faults.append(&mut faults);
     }
 
     fn send(&self, events: Vec<pb::Event>, line: &Line, built: &mut Built) {
@@ -161,15 +193,12 @@ impl Builder {
         }
     }
 
-    fn report(&mut self, line: &Line, findings: Findings, built: &mut Built) {
-        self.broken += 1;
-        let file = self.columns.file();
-        built.faults.extend(findings.faults.into_iter().map(|(column, fault)| Fault {
-            file: file.clone(),
-            line: line.row.line,
-            column: Some(column),
-            fault,
-        }));
+    fn faults(&self, line: &Line, faults: Vec<(String, String)>) -> Vec<Fault> {
+        let place = |(column, fault)| {
+            let (file, line) = (self.columns.file().clone(), line.row.line);
+            Fault { file, line, column: Some(column), fault, group_lines: None }
+        };
+        faults.into_iter().map(place).collect()
     }
 }
 

@@ -127,6 +127,17 @@ impl Columns {
         }
     }
 
+    /// The cells of a line that lead to a damaged line of a joined file, with that file: an event that is made without
+    /// it would be another one than the event of the mended file.
+    pub fn damaged(&self, scope: &Scope<'_>) -> Vec<(Cell, &str)> {
+        let leads = |(table, key): &(&Table, &Cell)| {
+            let lines = self.is_of_many(**key).map(Lines::OfTable);
+            let scopes = lines.map_or_else(|| vec![*scope], |lines| scope.over(lines));
+            scopes.iter().filter_map(|scope| scope.cell(**key)).any(|key| table.is_damaged(key))
+        };
+        self.tables.iter().zip(&self.keys).filter(leads).map(|(table, key)| (*key, &*table.file)).collect()
+    }
+
     fn table(&self, name: &str) -> Option<usize> {
         self.tables.iter().position(|table| table.name == name)
     }
@@ -141,6 +152,13 @@ pub struct Line {
     pub number: String,
     /// For each tracker of the plan, the cell that the line before with the same key had.
     pub previous: Vec<Option<String>>,
+}
+
+impl Line {
+    /// A line before which nothing is known.
+    pub fn new(row: Row) -> Self {
+        Self { number: row.number.to_string(), row, previous: Vec::new() }
+    }
 }
 
 /// What can be read at a moment: the columns, a line, its group and perhaps one line of a joined file.

@@ -14,6 +14,8 @@ use crate::cli::run::Refusal;
 use crate::cli::session::{Session, Target};
 use crate::cli::{clock, json, report};
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
 /// How all times were moved.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shift {
@@ -76,7 +78,7 @@ fn check(sources: &[Source], mapping: &Mapping) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The offset that brings the latest time of all files to `end`.
+/// The offset that brings the latest time of all files to `end`; to `now`, as near as whole days come to it.
 ///
 /// # Errors
 /// When the files hold no time at all.
@@ -84,7 +86,8 @@ pub fn shift(sources: &[Source], mapping: &Mapping, end: EndAt) -> anyhow::Resul
     let latest = latest_time(sources, mapping)?;
     let latest = latest.ok_or_else(|| Refusal("--end-at: no event of these files has a time to move".to_owned()))?;
     let end = match end {
-        EndAt::Now => clock::now_micros(),
+        // By whole days, so that times of day stay what they were and nothing depends on when the import runs.
+        EndAt::Now => latest + (clock::now_micros() - latest).div_euclid(DAY_MICROS) * DAY_MICROS,
         EndAt::Time(micros) => micros,
     };
     let micros = end.saturating_sub(latest);
@@ -104,9 +107,10 @@ impl Shift {
 
     /// What was done to the times, for people.
     pub fn sentence(&self) -> String {
-        let days = self.shift_seconds / 86_400.0;
+        let days = self.micros as f64 / DAY_MICROS as f64;
+        let decimals = usize::from(self.micros % DAY_MICROS != 0);
         format!(
-            "all times are moved by one offset of {days:+.1} days: the latest, {}, becomes {}",
+            "all times are moved by one offset of {days:+.decimals$} days: the latest, {}, becomes {}",
             self.latest_time_in_files, self.latest_time
         )
     }
@@ -117,8 +121,10 @@ pub fn print(imported: &Imported) {
     let (read, events) = (&imported.read, &imported.events);
     let rate = read.lines as f64 / imported.elapsed_seconds.max(1e-3);
     report::fact("lines", format!("{} ({} per second)", report::counted(read.lines), report::count(rate as i64)));
-    report::fact("left out by the mapping", report::counted(read.skipped));
-    report::fact("broken lines", report::counted(read.broken));
+    report::fact("  imported", report::counted(read.imported));
+    report::fact("  left out by the mapping", report::counted(read.skipped));
+    report::fact("  broken", report::counted(read.broken));
+    report::fact("  left out with those", report::counted(read.left_out));
     report::fact("events accepted", report::counted(events.accepted));
     report::fact("events known before", report::counted(events.duplicate));
     report::fact("events rejected", report::counted(events.rejected));

@@ -16,6 +16,10 @@ pub struct Fault {
     pub column: Option<String>,
     /// What is wrong, lower-case without a full stop.
     pub fault: String,
+    /// How many lines are left out together, where the line is one of a group: an order of which one line is missing
+    /// would be another order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_lines: Option<u64>,
 }
 
 impl fmt::Display for Fault {
@@ -24,7 +28,8 @@ impl fmt::Display for Fault {
         if let Some(column) = &self.column {
             write!(formatter, ", column {column}")?;
         }
-        write!(formatter, ": {}", self.fault)
+        write!(formatter, ": {}", self.fault)?;
+        self.group_lines.map_or(Ok(()), |lines| write!(formatter, "; its group of {lines} lines is left out"))
     }
 }
 

@@ -7,7 +7,7 @@ use super::build::{Builder, Built};
 use super::columns::Columns;
 use super::fault::{Fault, Notes};
 use super::join::Table;
-use super::mapping::Mapping;
+use super::mapping::{CsvSpec, Mapping};
 use super::plan;
 use super::rows::{Rows, Source};
 
@@ -15,7 +15,9 @@ use super::rows::{Rows, Source};
 pub struct Feed {
     rows: Rows,
     builder: Builder,
-    tally: Tally,
+    /// What is looked through once before the first line is taken.
+    look_ahead: Option<(Source, CsvSpec)>,
+    lines: u64,
     /// Faults of the joined files, reported with the first line.
     early: Vec<Fault>,
     ended: bool,
@@ -30,6 +32,10 @@ pub struct Tally {
     pub skipped: u64,
     /// Lines that are broken.
     pub broken: u64,
+    /// Sound lines that are left out because another line of their group is broken.
+    pub left_out: u64,
+    /// All other lines: what they say was sent.
+    pub imported: u64,
     /// What was read in a way that the file does not spell out.
     pub notes: Notes,
 }
@@ -40,6 +46,8 @@ impl Tally {
         self.lines += other.lines;
         self.skipped += other.skipped;
         self.broken += other.broken;
+        self.left_out += other.left_out;
+        self.imported += other.imported;
         self.notes.add(&other.notes);
     }
 }
@@ -62,7 +70,9 @@ impl Feed {
         let rows = Rows::open(source, &mapping.csv, read_bytes.clone())?;
         let columns = Columns::new(rows.file().clone(), rows.header().to_vec(), tables, &mapping.csv)?;
         let builder = Builder::new(mapping, columns, shift_micros)?;
-        Ok(Self { rows, builder, tally: Tally::default(), early, ended: false })
+        let again = (source.clone(), mapping.csv.clone());
+        let look_ahead = builder.needs_look_ahead().then_some(again);
+        Ok(Self { rows, builder, look_ahead, lines: 0, early, ended: false })
     }
 
     /// What the next line became, or the end of the file; nothing after that.
@@ -73,16 +83,14 @@ impl Feed {
         if self.ended {
             return Ok(None);
         }
-        let mut built = match self.rows.next_row()? {
-            Some(Ok(row)) => {
-                self.tally.lines += 1;
-                self.builder.push(row)
-            }
-            Some(Err(fault)) => {
-                self.tally.lines += 1;
-                self.tally.broken += 1;
-                Built { events: Vec::new(), faults: vec![fault] }
-            }
+        if let Some((source, csv)) = self.look_ahead.take() {
+            self.look_through(&source, &csv)?;
+        }
+        let next = self.rows.next_row()?;
+        self.lines += u64::from(next.is_some());
+        let mut built = match next {
+            Some(Ok(row)) => self.builder.push(row),
+            Some(Err(damaged)) => self.builder.push_damaged(damaged.row, damaged.fault),
             None => {
                 self.ended = true;
                 self.builder.finish()
@@ -92,11 +100,21 @@ impl Feed {
         Ok(Some(built))
     }
 
-    /// What was read so far.
+    /// Shows every line to the builder; the progress bar does not count it.
+    fn look_through(&mut self, source: &Source, csv: &CsvSpec) -> anyhow::Result<()> {
+        let mut rows = Rows::open(source, csv, Arc::default())?;
+        while let Some(row) = rows.next_row()? {
+            self.builder.look_ahead(row.unwrap_or_else(|damaged| damaged.row));
+        }
+        self.builder.end_look_ahead();
+        Ok(())
+    }
+
+    /// What was read so far; the lines add up once the file has ended.
     pub fn tally(&self) -> Tally {
-        let builder = &self.builder;
-        let broken = self.tally.broken + builder.broken;
-        Tally { lines: self.tally.lines, skipped: builder.skipped, broken, notes: builder.notes }
+        let Builder { skipped, broken, left_out, notes, .. } = self.builder;
+        let imported = self.lines.saturating_sub(skipped + broken + left_out);
+        Tally { lines: self.lines, skipped, broken, left_out, imported, notes }
     }
 }
 

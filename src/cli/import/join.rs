@@ -1,6 +1,6 @@
 //! Files that are looked up by a key while the main file is read. They are held in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Table {
     pub many: bool,
     lines: Vec<StringRecord>,
     by_key: HashMap<String, Vec<u32>>,
+    /// Keys of damaged lines: what leads to one of them would be incomplete.
+    damaged: HashSet<String>,
 }
 
 impl Table {
@@ -50,11 +52,15 @@ impl Table {
             many: join.many,
             lines: Vec::new(),
             by_key: HashMap::new(),
+            damaged: HashSet::new(),
         };
         while let Some(row) = rows.next_row()? {
             match row {
                 Ok(row) => table.add(row.record, key, row.line, faults),
-                Err(fault) => faults.push(fault),
+                Err(damaged) => {
+                    faults.push(damaged.fault);
+                    table.damaged.extend(damaged.row.record.get(key).map(|key| key.trim().to_owned()));
+                }
             }
         }
         Ok(table)
@@ -71,13 +77,19 @@ impl Table {
             self.lines.push(record);
         } else {
             let fault = "repeats a key, and the join is not marked `many`; the first line counts".to_owned();
-            faults.push(Fault { file: self.file.clone(), line, column: Some(self.header[key].clone()), fault });
+            let column = Some(self.header[key].clone());
+            faults.push(Fault { file: self.file.clone(), line, column, fault, group_lines: None });
         }
     }
 
     /// The lines that have a key, in the order of the file.
     pub fn lines_of(&self, key: &str) -> &[u32] {
         self.by_key.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a line with this key is damaged.
+    pub fn is_damaged(&self, key: &str) -> bool {
+        self.damaged.contains(key)
     }
 
     /// One line.

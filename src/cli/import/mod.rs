@@ -11,6 +11,7 @@ pub mod condition;
 pub mod expression;
 pub mod fault;
 pub mod feed;
+pub mod groups;
 pub mod job;
 pub mod join;
 pub mod mapping;

@@ -134,5 +134,6 @@ mod tests {
         }
         assert_eq!((outcome.rejected, outcome.first_rejections.len()), (50, SHOWN));
         assert_eq!(outcome.first_rejections[0].line, 0);
+        assert_eq!(outcome.rejected_by_reason, BTreeMap::from([("UNSPECIFIED".to_owned(), 50)]));
     }
 }

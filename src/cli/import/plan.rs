@@ -13,8 +13,8 @@ use crate::rpc::pb;
 
 /// What a line becomes.
 pub struct Plan {
-    /// Which lines belong together, and whether they may lie apart.
-    pub group: Option<(Cell, bool)>,
+    /// The cell that lines of one group have in common.
+    pub group: Option<Cell>,
     source: String,
     identifiers: Vec<(String, Text)>,
     skip_when: Vec<Condition>,
@@ -41,9 +41,7 @@ impl Plan {
         ensure!(!mapping.source.trim().is_empty(), "source must not be empty");
         ensure!(!mapping.event.is_empty(), "there is no [[event]]");
         let mut compiler = Compiler { columns, trackers: Trackers::default() };
-        let group =
-            mapping.group.as_ref().map(|group| Ok((compiler.cell(&group.by, "group.by", None)?, group.scattered)));
-        let group = group.transpose().map_err(|error: anyhow::Error| error)?;
+        let group = mapping.group.as_ref().map(|group| compiler.cell(&group.by, "group.by", None)).transpose()?;
         let mut identifiers = Vec::new();
         for (kind, templates) in &mapping.identifiers {
             for template in templates.as_slice() {

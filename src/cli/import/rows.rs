@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
-use csv::{ErrorKind, StringRecord};
+use csv::{ByteRecord, ErrorKind, StringRecord};
 use flate2::bufread::MultiGzDecoder;
 
 use super::fault::Fault;
@@ -86,6 +86,15 @@ pub struct Row {
     pub number: u64,
 }
 
+/// A line whose cells are not what they should be.
+#[derive(Debug)]
+pub struct Damaged {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The line as far as it can be read: good enough to tell what it belongs to, for nothing else.
+    pub row: Row,
+}
+
 impl Rows {
     /// Opens a file and reads its header; the bytes that are read from it are added to `read_bytes` as they are.
     ///
@@ -116,36 +125,40 @@ impl Rows {
         &self.file
     }
 
-    /// The next line, a fault where it is broken, nothing at the end.
+    /// The next line, a fault where it is damaged, nothing at the end.
     ///
     /// # Errors
     /// When the file cannot be read any further.
-    pub fn next_row(&mut self) -> anyhow::Result<Option<Result<Row, Fault>>> {
-        let mut record = StringRecord::new();
+    pub fn next_row(&mut self) -> anyhow::Result<Option<Result<Row, Damaged>>> {
+        let mut bytes = ByteRecord::new();
         self.number += 1;
-        match self.reader.read_record(&mut record) {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                self.line = record.position().map_or(self.line, csv::Position::line);
-                Ok(Some(Ok(Row { record, line: self.line, number: self.number })))
+        let length = match self.reader.read_byte_record(&mut bytes) {
+            Ok(false) => return Ok(None),
+            Ok(true) => None,
+            Err(error) => match error.kind() {
+                ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    Some(format!("has {len} cells; the header has {expected_len}"))
+                }
+                _ => anyhow::bail!("{} cannot be read after line {}: {error}", self.file, self.line),
+            },
+        };
+        self.line = bytes.position().map_or(self.line, csv::Position::line);
+        let (line, number) = (self.line, self.number);
+        Ok(Some(match (length, StringRecord::from_byte_record(bytes)) {
+            (None, Ok(record)) => Ok(Row { record, line, number }),
+            (Some(fault), Ok(record)) => Err(self.damaged(Row { record, line, number }, None, fault)),
+            (length, Err(error)) => {
+                let column = self.header.get(error.utf8_error().field()).filter(|_| length.is_none()).cloned();
+                let record = StringRecord::from_byte_record_lossy(error.into_byte_record());
+                let fault = length.unwrap_or_else(|| "is not written in UTF-8".to_owned());
+                Err(self.damaged(Row { record, line, number }, column, fault))
             }
-            Err(error) => self.fault(&error).map(|fault| Some(Err(fault))),
-        }
+        }))
     }
 
-    /// The fault that a reading error is, or the error itself where nothing can be read after it.
-    fn fault(&self, error: &csv::Error) -> anyhow::Result<Fault> {
-        let (position, column, fault) = match error.kind() {
-            ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                (pos, None, format!("has {len} cells; the header has {expected_len}"))
-            }
-            ErrorKind::Utf8 { pos, err } => {
-                (pos, self.header.get(err.field()).cloned(), "is not written in UTF-8".to_owned())
-            }
-            _ => anyhow::bail!("{} cannot be read after line {}: {error}", self.file, self.line),
-        };
-        let line = position.as_ref().map_or(self.line, csv::Position::line);
-        Ok(Fault { file: self.file.clone(), line, column, fault })
+    fn damaged(&self, row: Row, column: Option<String>, fault: String) -> Damaged {
+        let fault = Fault { file: self.file.clone(), line: row.line, column, fault, group_lines: None };
+        Damaged { fault, row }
     }
 }
 
@@ -181,7 +194,7 @@ mod tests {
         Rows::open(&source, &CsvSpec::default(), Arc::default())
     }
 
-    fn all(bytes: &[u8]) -> Vec<Result<Row, Fault>> {
+    fn all(bytes: &[u8]) -> Vec<Result<Row, Damaged>> {
         let mut rows = open(bytes.to_vec()).expect("has a header");
         std::iter::from_fn(|| rows.next_row().expect("readable")).collect()
     }
@@ -189,7 +202,10 @@ mod tests {
     #[test]
     fn a_line_with_too_few_cells_is_a_fault_with_its_number_and_the_next_one_is_read() {
         let rows = all(b"a,b\n1,2\n3\n\"x\ny\",4\n5,6\n");
-        assert_eq!(rows[1].as_ref().expect_err("too short").to_string(), "a.csv line 3: has 1 cells; the header has 2");
+        assert_eq!(
+            rows[1].as_ref().expect_err("too short").fault.to_string(),
+            "a.csv line 3: has 1 cells; the header has 2"
+        );
         let multi = rows[2].as_ref().expect("well-formed");
         assert_eq!((multi.line, multi.number), (4, 3));
         assert_eq!(rows[3].as_ref().expect("well-formed").line, 6);
@@ -199,7 +215,7 @@ mod tests {
     fn a_cell_that_is_not_utf8_is_named_by_its_column() {
         let rows = all(b"a,b\n1,2\n3,\xff\xfe\n5,6\n");
         assert_eq!(
-            rows[1].as_ref().expect_err("not UTF-8").to_string(),
+            rows[1].as_ref().expect_err("not UTF-8").fault.to_string(),
             "a.csv line 3, column b: is not written in UTF-8"
         );
         assert_eq!(rows.len(), 3);

@@ -1,9 +1,12 @@
 //! From a mapping and the text of a CSV file to events and faults.
 
 use super::build::Built;
+use super::command::shift;
 use super::feed::{Feed, Tally, latest_time};
 use super::mapping::Mapping;
 use super::rows::Source;
+use crate::cli::args::EndAt;
+use crate::cli::clock;
 use crate::rpc::pb;
 use crate::rpc::pb::event::Payload;
 
@@ -72,6 +75,10 @@ fn purchase(event: &pb::Event) -> &pb::Purchase {
     }
 }
 
+fn ids(built: &Built) -> Vec<&str> {
+    built.events.iter().map(|outgoing| outgoing.event.event_id.as_str()).collect()
+}
+
 fn faults(built: &Built) -> Vec<String> {
     built.faults.iter().map(ToString::to_string).collect()
 }
@@ -102,22 +109,57 @@ fn a_cancelled_invoice_is_a_refund_with_positive_figures() {
 }
 
 #[test]
-fn a_broken_line_is_reported_by_line_and_column_and_the_order_goes_on_without_it() {
-    let rows = "1,a,two,2011-06-01 09:00,x1,ann\n1,b,1,2011-06-01 09:00,4,ann\n1,c,1\n2,a,1,yesterday,1,\n";
+fn a_broken_line_is_reported_by_line_and_column_and_its_whole_order_is_left_out() {
+    let rows = "\
+        1,a,two,2011-06-01 09:00,x1,ann\n\
+        1,b,1,2011-06-01 09:00,4,ann\n\
+        2,a,1,yesterday,1,\n\
+        3,a,1,2011-06-01 09:00,2,ann\n\
+        3,b,1,2011-06-01 09:00,2,ann\n\
+        3,c,1\n\
+        4,a,1,2011-06-01 09:00,1,bob\n";
     let (built, tally) = run(SHOP, &format!("{SHOP_HEADER}{rows}"));
-    assert_eq!(built.events.len(), 1);
-    assert_eq!(purchase(&built.events[0].event).revenue, 4.0);
+    assert_eq!(ids(&built), ["4"]);
     assert_eq!(
         faults(&built),
         [
-            "shop.csv line 2, column quantity: is not a number",
-            "shop.csv line 2, column price: is not a number",
-            "shop.csv line 4: has 3 cells; the header has 6",
-            "shop.csv line 5, column customer: is blank, and no other identifier says whose line it is",
-            "shop.csv line 5, column date: is not a time of the form %Y-%m-%d %H:%M",
+            "shop.csv line 2, column quantity: is not a number; its group of 2 lines is left out",
+            "shop.csv line 2, column price: is not a number; its group of 2 lines is left out",
+            "shop.csv line 4, column customer: is blank, and no other identifier says whose line it is",
+            "shop.csv line 4, column date: is not a time of the form %Y-%m-%d %H:%M",
+            "shop.csv line 7: has 3 cells; the header has 6; its group of 3 lines is left out",
         ]
     );
-    assert_eq!((tally.lines, tally.broken), (4, 3));
+    assert_eq!((tally.lines, tally.imported, tally.broken, tally.left_out), (7, 1, 3, 3));
+}
+
+#[test]
+fn a_mended_file_brings_what_was_left_out_and_nothing_else_anew() {
+    let broken = "\
+        1,a,2,2011-06-01 09:00,1.5,ann\n\
+        1,b,two,2011-06-01 09:00,4,ann\n\
+        2,a,1,2011-06-01 10:00,1.5,bob\n\
+        1,c,1,2011-06-01 09:00,1,ann\n";
+    for mapping in [SHOP.to_owned(), SHOP.replace("by = \"invoice\"", "by = \"invoice\", scattered = true")] {
+        let (first, tally) = run(&mapping, &format!("{SHOP_HEADER}{broken}"));
+        assert_eq!((ids(&first), tally.imported, tally.broken + tally.left_out), (vec!["2"], 1, 3));
+        let mut mended: Vec<&str> = broken.lines().collect();
+        mended[1] = "1,b,2,2011-06-01 09:00,4,ann";
+        mended.sort_unstable();
+        let (second, tally) = run(&mapping, &format!("{SHOP_HEADER}{}\n", mended.join("\n")));
+        assert_eq!((ids(&second), tally.imported), (vec!["1", "2"], 4));
+        assert_eq!(second.events[1].event, first.events[0].event);
+        assert_eq!(purchase(&second.events[0].event).items.len(), 3);
+    }
+}
+
+#[test]
+fn a_line_whose_group_cannot_be_known_is_reported_alone() {
+    let rows = "1,a,1,2011-06-01 09:00,1,ann\n,b,1,2011-06-01 09:00,1,ann\n1,c,1,2011-06-01 09:00,1,ann\n";
+    let (built, tally) = run(SHOP, &format!("{SHOP_HEADER}{rows}"));
+    assert_eq!((ids(&built), purchase(&built.events[0].event).items.len()), (vec!["1"], 2));
+    assert_eq!(faults(&built), ["shop.csv line 3, column invoice: is blank, and the event's id is made of it"]);
+    assert_eq!((tally.imported, tally.broken, tally.left_out), (2, 1, 0));
 }
 
 #[test]
@@ -132,9 +174,12 @@ fn no_fault_repeats_a_cell() {
 fn an_order_that_comes_back_later_is_reported_unless_the_mapping_says_that_lines_are_scattered() {
     let rows = "1,a,1,2011-06-01 09:00,1,ann\n2,a,1,2011-06-01 09:00,1,bob\n1,b,1,2011-06-01 09:00,2,ann\n";
     let text = format!("{SHOP_HEADER}{rows}");
-    let (built, _) = run(SHOP, &text);
-    assert_eq!(built.events.len(), 2);
-    assert!(faults(&built)[0].starts_with("shop.csv line 4, column invoice: comes back"), "{:?}", faults(&built));
+    let (built, tally) = run(SHOP, &text);
+    // What comes back later is known before the first line is sent, so that a sorted file brings the order as it is.
+    assert_eq!((ids(&built), tally.broken, tally.left_out), (vec!["2"], 1, 1));
+    let fault = "comes back after other groups; sort the file by it or set group.scattered = true";
+    let expected = format!("shop.csv line 4, column invoice: {fault}; its group of 2 lines is left out");
+    assert_eq!(faults(&built), [expected]);
 
     let (built, _) = run(&SHOP.replace("by = \"invoice\"", "by = \"invoice\", scattered = true"), &text);
     assert_eq!((built.events.len(), built.faults.len()), (2, 0));
@@ -145,8 +190,9 @@ fn an_order_that_comes_back_later_is_reported_unless_the_mapping_says_that_lines
 fn lines_of_two_customers_never_become_one_order() {
     let rows = "1,a,1,2011-06-01 09:00,1,ann\n1,b,1,2011-06-01 09:00,2,bob\n";
     let (built, _) = run(SHOP, &format!("{SHOP_HEADER}{rows}"));
-    assert_eq!(faults(&built), ["shop.csv line 3, column invoice: groups lines of different customers"]);
-    assert_eq!(purchase(&built.events[0].event).items.len(), 1);
+    let expected =
+        "shop.csv line 3, column invoice: groups lines of different customers; its group of 2 lines is left out";
+    assert_eq!((faults(&built), built.events.len()), (vec![expected.to_owned()], 0));
 }
 
 #[test]
@@ -193,6 +239,17 @@ fn all_times_move_by_one_offset() {
         seconds.extend(built.events.iter().map(|out| out.event.original_time.expect("dated").seconds));
     }
     assert_eq!(seconds, [1_306_915_207, 1_307_091_607]);
+}
+
+#[test]
+fn times_that_end_now_are_moved_by_whole_days_and_not_beyond_now() {
+    let text = format!("{SHOP_HEADER}1,a,2,2011-06-01 09:00,1.5,ann\n");
+    let mapping = Mapping::parse("mapping", SHOP).expect("well-formed");
+    let moved = shift(&[source(&text)], &mapping, EndAt::Now).expect("dated");
+    assert_eq!(moved.micros() % 86_400_000_000, 0);
+    assert!(moved.latest_time.ends_with("T08:00:00Z"), "{}", moved.latest_time);
+    let left = clock::now_micros() - (1_306_915_200_000_000 + moved.micros());
+    assert!((0..=86_400_000_000).contains(&left), "{left}");
 }
 
 const DESK: &str = r#"
@@ -347,9 +404,9 @@ fn a_word_that_the_contract_does_not_list_breaks_the_line() {
 fn joined_files_are_looked_up_by_key_and_ranged_over() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-    write("orders.csv", "order,customer_no,at\no1,c1,2018-01-01\no2,c9,2018-01-02\n");
+    write("orders.csv", "order,customer_no,at\no1,c1,2018-01-01\no2,c9,2018-01-02\no3,c1,2018-01-03\n");
     write("customers.csv", "customer_no,person\nc1,ann\n");
-    write("items.csv", "order,product,price\no1,p1,10\no1,p2,5\n");
+    write("items.csv", "order,product,price\no1,p1,10\no1,p2,5\no3,p1,10\no3,p2\n");
     write("products.csv", "product,category\np2,toys\n");
     write("reviews.csv", "review,order,score,answered\nr1,o1,4,2018-01-05\nr2,o1,5,2018-01-06\n");
     let mapping = r#"
@@ -393,10 +450,15 @@ fn joined_files_are_looked_up_by_key_and_ranged_over() {
     let mut feed = Feed::open(&source, &mapping, 0, &Default::default()).expect("fits");
     let first = feed.next_built().expect("readable").expect("a line");
     assert_eq!(first.events.len(), 3);
+    // What is wrong with a joined file is told with the first line of the main one.
+    assert_eq!(faults(&first), ["items.csv line 5: has 2 cells; the header has 3"]);
     let order = purchase(&first.events[0].event);
     assert_eq!((order.revenue, order.items[0].category.as_str(), order.items[1].category.as_str()), (15.0, "", "toys"));
     assert_eq!(first.events[2].event.event_id, "review-r2");
     assert_eq!(first.events[2].event.identifiers[0].value, "ann");
     let second = feed.next_built().expect("readable").expect("a line");
     assert!(faults(&second)[0].contains("column customer.person: is blank"), "{:?}", faults(&second));
+    let third = feed.next_built().expect("readable").expect("a line");
+    assert_eq!((faults(&third).len(), third.events.len()), (1, 0));
+    assert!(faults(&third)[0].ends_with("line 4, column order: leads to a broken line of items.csv"));
 }

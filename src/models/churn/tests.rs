@@ -5,8 +5,9 @@ use crate::domain::settings::ChurnDefinition;
 use crate::domain::time::days;
 use crate::domain::value::Value;
 use crate::models::artifact::{self, Model};
+use crate::models::customer_key::CustomerKey;
 use crate::models::examples::ChurnParameters;
-use crate::models::fixture::{Customer, census, contact, day, examples, purchase, shop, state};
+use crate::models::fixture::{Customer, census, contact, day, examples, profiles, purchase, shop, state};
 
 fn shop_examples(customers: &[Customer], horizon: u64) -> ChurnExamples {
     let parameters = ChurnParameters { horizon: Some(days(horizon)), seed: 5, ..Default::default() };
@@ -68,7 +69,7 @@ fn serving_scores_a_customer_as_training_did() {
     for (id, timeline) in customers {
         let known: Vec<_> = timeline.into_iter().filter(|event| event.times.event <= cutoff).collect();
         let answer = model.predict(&state(&known), cutoff);
-        let expected = scored.get(&crate::models::sampling::hash(id, examples.plan.seed));
+        let expected = scored.get(&CustomerKey::from(id).seeded(examples.plan.seed));
         assert_eq!(expected, (answer.status == PredictionStatus::Ok).then_some(&answer.probability));
     }
 }
@@ -103,6 +104,23 @@ fn the_same_data_and_seed_make_the_same_bytes_in_any_order() {
     let first = bytes(&customers);
     customers.reverse();
     assert_eq!(first, bytes(&customers));
+}
+
+#[test]
+fn a_server_that_drew_other_profile_ids_learns_the_same_model_with_the_same_card() {
+    let customers = shop(3_000, 1);
+    let parameters = ChurnParameters { cutoff_times: vec![day(250.0)], horizon: Some(days(60)), seed: 5 };
+    let plan = ChurnPlan::new(&ChurnDefinition::default(), &parameters, &census(&customers)).expect("long enough");
+    assert!(plan.has_single_cutoff(), "so that the test customers are chosen");
+    let learn = |first_id| {
+        let mut examples = ChurnExamples::new(plan.clone());
+        for (profile, timeline) in profiles(&customers, first_id) {
+            examples.add(&profile, timeline);
+        }
+        let trained = train(&examples, None, &()).expect("enough data");
+        (artifact::encode(&Model::Churn(trained.model)), trained.card)
+    };
+    assert_eq!(learn(1), learn(1 << 64 | 5_000));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! How many segments, and which.
 
-use super::{Before, Candidate, ProfileId, Row, SegmentParameters};
+use super::{Before, Candidate, CustomerKey, Row, SegmentParameters};
 use crate::models::clustering::{Clusters, Points, stability};
 use crate::models::error::{Error, Progress, report};
 use crate::models::evaluation::silhouette;
-use crate::models::sampling;
 
 /// Rows that clusters are fitted on.
 const FIT_ROWS: usize = 5_000;
@@ -38,7 +37,7 @@ impl Candidate {
 /// Fits the `k` that was asked for, or tries several and takes the largest stable one; where none is stable, the one
 /// that comes nearest to it.
 pub(super) fn choose(
-    customers: &[(ProfileId, Row)],
+    customers: &[(CustomerKey, Row)],
     points: &Points,
     parameters: &SegmentParameters,
     before: Option<&Before<'_>>,
@@ -84,9 +83,9 @@ fn candidate(points: &Points, k: usize, seed: u64, warm: Option<&[Vec<f64>]>) ->
 
 /// Positions of at most `limit` customers in random order, chosen by hash: a customer more or less changes the sample by
 /// one, so that retraining looks at nearly the same customers.
-fn sample(customers: &[(ProfileId, Row)], limit: usize, seed: u64) -> Vec<usize> {
+fn sample(customers: &[(CustomerKey, Row)], limit: usize, seed: u64) -> Vec<usize> {
     let mut hashed: Vec<(u64, usize)> =
-        customers.iter().enumerate().map(|(row, (customer, _))| (sampling::hash(*customer, seed), row)).collect();
+        customers.iter().enumerate().map(|(row, (customer, _))| (customer.seeded(seed), row)).collect();
     hashed.sort_unstable();
     hashed.into_iter().take(limit).map(|(_, row)| row).collect()
 }

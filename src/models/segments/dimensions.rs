@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Row, Scale};
-use crate::domain::id::ProfileId;
+use super::{CustomerKey, Row, Scale};
 use crate::models::features::{self, FEATURES, Feature};
 use crate::models::persona::WORDINGS;
 use crate::models::scaling::{correlation, quantile};
@@ -59,7 +58,7 @@ fn shaped(position: usize, row: &Row, scale: &Scale) -> f64 {
 }
 
 /// The features in which these customers differ, without those that repeat an earlier one.
-pub(super) fn choose(customers: &[(ProfileId, Row)]) -> Vec<Dimension> {
+pub(super) fn choose(customers: &[(CustomerKey, Row)]) -> Vec<Dimension> {
     let mut chosen = Vec::new();
     let mut columns: Vec<Vec<f64>> = Vec::new();
     for position in 0..WORDINGS.len() {
@@ -73,7 +72,7 @@ pub(super) fn choose(customers: &[(ProfileId, Row)]) -> Vec<Dimension> {
     chosen
 }
 
-fn dimension(position: usize, customers: &[(ProfileId, Row)]) -> Option<Dimension> {
+fn dimension(position: usize, customers: &[(CustomerKey, Row)]) -> Option<Dimension> {
     let wording = &WORDINGS[position];
     let feature = &FEATURES[features::position(wording.feature)?];
     let mut known: Vec<f64> =

@@ -3,7 +3,7 @@ use crate::domain::event::Event;
 use crate::domain::payload::ContactKind;
 use crate::domain::value::Value;
 use crate::models::artifact::{self, Model};
-use crate::models::fixture::{Customer, contact, day, id, purchase, state, track};
+use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, shop, state, track};
 
 /// Three sorts of customers that differ in how much and how lately they bought, `each` of them.
 fn three_sorts(each: u128) -> Vec<Customer> {
@@ -110,6 +110,21 @@ fn the_same_customers_and_seed_make_the_same_bytes_in_any_order() {
     let again = learn(&customers, None, None);
     let bytes = |trained: &TrainedSegments| artifact::encode(&Model::Segments(trained.model.clone()));
     assert_eq!((bytes(&first), &first.card), (bytes(&again), &again.card));
+}
+
+#[test]
+fn a_server_that_drew_other_profile_ids_learns_the_same_segments_with_the_same_card() {
+    let customers = shop(300, 1);
+    let learn = |first_id| {
+        let mut rows = SegmentRows::new(day(400.0));
+        for (profile, _) in profiles(&customers, first_id) {
+            rows.add(&profile, &profile.state);
+        }
+        let parameters = SegmentParameters { k: None, seed: 3, next_number: 1 };
+        let trained = train(&rows, &parameters, None, &()).expect("enough customers");
+        (artifact::encode(&Model::Segments(trained.model)), trained.card)
+    };
+    assert_eq!(learn(1), learn(1 << 64 | 5_000));
 }
 
 #[test]
