@@ -134,7 +134,8 @@ fn commit(number: usize, events: usize) -> anyhow::Result<Commit> {
         preconditions.push(Precondition::Profile(id, None));
         preconditions.push(Precondition::Owner(user.clone(), None));
         preconditions.push(Precondition::EventAbsent(event.key.clone()));
-        facts.push(Fact::Event(EventFact { profile: id, event, claims: vec![user], demoted: Vec::new() }));
+        let (claims, (released, authenticated, demoted)) = (vec![user], Default::default());
+        facts.push(Fact::Event(EventFact { profile: id, part: id, event, claims, released, authenticated, demoted }));
     }
     let projection = projection::project(&facts, time, &Nobody).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace: WorkspaceId::default_workspace(), time, preconditions, facts, projection })
@@ -146,6 +147,7 @@ fn event(number: u128, time: Timestamp) -> Event {
         identifiers: Vec::new(),
         times: EventTimes { original: Some(time), sent: Some(time), received: time, event: time, clamped: false },
         channel: "web".to_owned(),
+        source_priority: 0,
         touchpoint: "checkout".to_owned(),
         payload: Payload::Track(Track { name: "order_viewed".to_owned(), properties: Map::new() }),
     }

@@ -251,6 +251,7 @@ fn event(line: Line) -> anyhow::Result<Event> {
         identifiers: Vec::new(),
         times: EventTimes::resolve(Some(line.time), None, line.time),
         channel: String::new(),
+        source_priority: 0,
         touchpoint: String::new(),
         payload: Payload::Purchase(Purchase {
             order_id: line.order,

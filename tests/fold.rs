@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use proptest::prelude::*;
 use rapport::domain::event::{Event, EventKey, EventTimes};
-use rapport::domain::fact::{EventFact, Fact, MergeFact};
+use rapport::domain::fact::{EventFact, Fact, MergeFact, MergedSource};
 use rapport::domain::fold;
 use rapport::domain::id::{MergeId, ProfileId};
 use rapport::domain::money::{Currency, Money};
@@ -40,7 +40,15 @@ impl Before for Past {
 impl Past {
     /// Commits one batch of events of one profile.
     fn accept(&mut self, profile: ProfileId, batch: &[Event]) {
-        let fact = |event: &Event| EventFact { profile, event: event.clone(), claims: vec![], demoted: vec![] };
+        let fact = |event: &Event| EventFact {
+            profile,
+            part: profile,
+            event: event.clone(),
+            claims: vec![],
+            released: vec![],
+            authenticated: vec![],
+            demoted: vec![],
+        };
         let facts: Vec<Fact> = batch.iter().map(|event| Fact::Event(fact(event))).collect();
         self.apply(&facts);
         self.timelines.entry(profile).or_default().extend_from_slice(batch);
@@ -132,6 +140,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
                 clamped: false,
             },
             channel: ["", "web", "phone"][channel].to_owned(),
+            source_priority: 0,
             touchpoint: String::new(),
             payload,
         };
@@ -161,7 +170,8 @@ proptest! {
             apart.accept(owner, std::slice::from_ref(event));
             together.accept(id(1), std::slice::from_ref(event));
         }
-        let merge = MergeFact { id: MergeId::from_bytes([0; 16]), survivor: id(1), sources: vec![id(2)] };
+        let source = MergedSource { profile: id(2), part: id(2), to: id(1) };
+        let merge = MergeFact { id: MergeId::from_bytes([0; 16]), survivor: id(1), sources: vec![source] };
         apart.apply(&[Fact::Merge(merge)]);
         prop_assert_eq!(apart.state(id(1)), together.state(id(1)));
     }

@@ -66,6 +66,13 @@ impl EventService for Fake {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         Err(Status::unimplemented("not needed here"))
     }
+
+    async fn list_rejections(
+        &self,
+        _request: Request<pb::ListRejectionsRequest>,
+    ) -> Result<Response<pb::ListRejectionsResponse>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
 }
 
 /// Sends events to a server that fails as `failure` says, and returns what it saw.

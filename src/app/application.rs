@@ -6,9 +6,9 @@ use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::lanes::Lanes;
 use super::registry::Registry;
+use super::resolvers::Resolvers;
 use super::trainer::Trainer;
 use crate::domain::id::Revision;
-use crate::domain::identity::IdentityRules;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
@@ -19,7 +19,7 @@ pub struct App {
     pub(super) context: Arc<dyn Context>,
     pub(super) registry: Arc<Registry>,
     pub(super) trainer: Arc<Trainer>,
-    pub(super) rules: Arc<IdentityRules>,
+    pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) start_time: Timestamp,
 }
@@ -35,7 +35,7 @@ impl App {
             start_time: context.now(),
             registry: Arc::new(Registry::default()),
             trainer: Arc::new(Trainer::start()),
-            rules: Arc::new(IdentityRules::default()),
+            resolvers: Arc::default(),
             lanes: Arc::default(),
             store,
             context,

@@ -1,14 +1,17 @@
 //! Naming and reading one customer.
 
+use std::collections::HashSet;
+
 use super::application::App;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::consent;
+use crate::domain::event::Event;
 use crate::domain::fold;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
-use crate::domain::violation::Violations;
+use crate::domain::violation::{ViolationReason, Violations};
 
 /// Who asks: everything that a credential says.
 #[derive(Debug, Clone)]
@@ -105,7 +108,23 @@ impl App {
     /// Reads one customer.
     pub(super) async fn find(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
         let mut found = self.find_all(caller, std::slice::from_ref(customer), read).await?;
-        found.pop().flatten().ok_or_else(|| customer.not_found())
+        match found.pop().flatten() {
+            Some(found) => Ok(found),
+            None => Err(self.nobody(caller, customer).await?),
+        }
+    }
+
+    /// Why a reference leads to nobody: it may be a phone number that cannot be read, which the caller can mend.
+    async fn nobody(&self, caller: &Caller, customer: &CustomerRef) -> Result<Error> {
+        if let CustomerRef::Identifier(identifier) = customer
+            && identifier.needs_region()
+            && self.resolver(&caller.workspace).await?.0.normalise(identifier.clone()).is_none()
+        {
+            let description = "is no valid phone number; without + and country code it needs default_phone_region";
+            let reason = ViolationReason::IdentifierInvalid;
+            return Ok(Error::invalid_because(reason, "customer.identifier", description));
+        }
+        Ok(customer.not_found())
     }
 
     /// Reads customers in their order; `None` for those that do not exist, or had no event yet at that time.
@@ -133,12 +152,7 @@ impl App {
                 CustomerRef::Profile(_) | CustomerRef::Nobody => None,
             })
             .collect();
-        let owners = if identifiers.is_empty() {
-            Vec::new()
-        } else {
-            self.store.owners(&caller.workspace, &identifiers).await?
-        };
-        let mut owners = owners.into_iter();
+        let mut owners = self.owners(&caller.workspace, identifiers).await?.into_iter();
         Ok(customers
             .iter()
             .map(|customer| match customer {
@@ -149,6 +163,34 @@ impl App {
             .collect())
     }
 
+    /// Who owns identifiers as callers write them. A phone number that is none is nobody's.
+    async fn owners(&self, workspace: &WorkspaceId, mut written: Vec<Identifier>) -> Result<Vec<Option<ProfileId>>> {
+        if written.is_empty() {
+            return Ok(Vec::new());
+        }
+        if written.iter().any(Identifier::needs_region) {
+            let (resolver, _) = self.resolver(workspace).await?;
+            for identifier in &mut written {
+                *identifier = resolver.normalise(identifier.clone()).unwrap_or_else(|| identifier.clone());
+            }
+        }
+        Ok(self.store.owners(workspace, &written).await?)
+    }
+
+    /// The timelines of customers, in their order, each in canonical order and complete over merges.
+    pub(super) async fn timelines(&self, workspace: &WorkspaceId, profiles: &[&Profile]) -> Result<Vec<Vec<Event>>> {
+        let parts: Vec<ProfileId> = profiles.iter().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
+        let mut by_part = self.store.timelines(workspace, &parts).await?.into_iter();
+        let timeline = |profile: &&Profile| {
+            let mut timeline: Vec<Event> = by_part.by_ref().take(profile.parts.len()).flatten().collect();
+            if profile.parts.len() > 1 {
+                fold::sort(&mut timeline);
+            }
+            timeline
+        };
+        Ok(profiles.iter().map(timeline).collect())
+    }
+
     /// The profiles as they were at the time that a read asks for: their events up to then, folded again.
     pub(super) async fn as_of(
         &self,
@@ -157,12 +199,17 @@ impl App {
         read: &Read,
     ) -> Result<Vec<Option<Profile>>> {
         let Some(time) = read.as_of else { return Ok(profiles) };
-        let ids: Vec<ProfileId> = profiles.iter().flatten().map(|profile| profile.id).collect();
-        let mut timelines = self.store.timelines(&caller.workspace, &ids).await?.into_iter();
+        let known: Vec<&Profile> = profiles.iter().flatten().collect();
+        let mut timelines = self.timelines(&caller.workspace, &known).await?.into_iter();
+        let (resolver, _) = self.resolver(&caller.workspace).await?;
         let past = profiles.into_iter().map(|profile| {
             let mut profile = profile?;
-            let timeline = timelines.next()?;
-            profile.state = fold::refold(timeline.iter().filter(|event| event.times.event <= time));
+            let mut timeline = timelines.next()?;
+            timeline.retain(|event| event.times.event <= time);
+            let carried: HashSet<Identifier> =
+                timeline.iter().flat_map(|event| resolver.candidates_of(event).usable).collect();
+            profile.retain_identifiers(|identifier| carried.contains(identifier));
+            profile.state = fold::refold(&timeline);
             profile.state.last.is_some().then_some(profile)
         });
         Ok(past.collect())

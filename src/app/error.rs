@@ -6,6 +6,7 @@ use super::unwind::Panicked;
 use crate::domain::decision::Refusal;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelKind;
+use crate::domain::rejection::EventRejection;
 use crate::domain::violation::{ViolationReason, Violations};
 use crate::{models, store};
 
@@ -91,6 +92,8 @@ pub enum Resource {
     Model,
     /// A training run.
     TrainingRun,
+    /// A merge of profiles.
+    Merge,
 }
 
 impl std::fmt::Display for Resource {
@@ -100,6 +103,7 @@ impl std::fmt::Display for Resource {
             Self::Segment => "segment",
             Self::Model => "model",
             Self::TrainingRun => "training run",
+            Self::Merge => "merge",
         })
     }
 }
@@ -131,6 +135,20 @@ pub enum Reason {
     /// The etag is stale.
     #[error("the etag is stale; read again and decide again")]
     EtagMismatch,
+    /// A profile would be known by too many identifiers of a type.
+    #[error("the profile would have more than {limit} identifiers of the type {kind}")]
+    IdentifierLimit {
+        /// The type.
+        kind: String,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A profile would be made of too many.
+    #[error("the profile would be made of more than {} profiles", crate::domain::limits::PROFILE_PARTS)]
+    PartLimit,
+    /// The merge was undone before.
+    #[error("the merge was undone before")]
+    MergeUndone,
     /// Lost every race.
     #[error("others kept changing the same customers; send the request again")]
     Contention,
@@ -143,6 +161,22 @@ pub enum Reason {
 }
 
 impl Error {
+    /// Why an event was refused, as it is kept, with the fields at fault.
+    pub(super) fn as_rejection(&self) -> (EventRejection, Vec<String>) {
+        match self {
+            Self::Invalid(invalid) => {
+                let reason = match invalid.0.reason() {
+                    ViolationReason::IdentifierRequired => EventRejection::IdentifierRequired,
+                    _ => EventRejection::InvalidField,
+                };
+                (reason, invalid.0.clone().into_vec().into_iter().map(|violation| violation.field).collect())
+            }
+            Self::Precondition(Reason::Refused(Refusal::TraitLimit)) => (EventRejection::TraitLimitReached, Vec::new()),
+            // No other error stands for one event.
+            _ => (EventRejection::EventIdReused, Vec::new()),
+        }
+    }
+
     /// A request whose only fault is `description` of `field`.
     pub fn invalid(field: &str, description: impl Into<String>) -> Self {
         Self::invalid_because(ViolationReason::InvalidField, field, description)

@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
+use super::request::WriteMode;
 use crate::domain::decision::{Decider, Known};
 use crate::domain::event::{Draft, Event, EventKey};
-use crate::domain::fact::Fact;
+use crate::domain::fact::{Document, Fact};
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
-use crate::domain::identity::Candidates;
+use crate::domain::identity::{Candidates, Resolver};
 use crate::domain::limits;
 use crate::domain::profile::Profile;
 use crate::domain::projection::{self, Before, Projection};
+use crate::domain::rejection::{Rejection, Rejections};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::{ViolationReason, Violations};
 use crate::store::{self, Commit, Precondition, StoredEvent};
@@ -25,15 +27,6 @@ pub struct IncomingEvent {
     pub draft: Draft,
     /// What could not be converted; paths begin at the request.
     pub violations: Violations,
-}
-
-/// Whether to do it or only to tell what would happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IngestMode {
-    /// Do it.
-    Commit,
-    /// Tell what would happen.
-    ValidateOnly,
 }
 
 /// What became of a batch.
@@ -72,7 +65,22 @@ pub enum OutcomeStatus {
 struct Checked {
     position: usize,
     event: Event,
-    identifiers: Candidates,
+    identifiers: Vec<Identifier>,
+}
+
+impl Checked {
+    /// The event as it is kept.
+    fn event_by(&self, resolver: &Resolver) -> Event {
+        let source_priority = resolver.source_priority(&self.event.key.source);
+        Event { source_priority, ..self.event.clone() }
+    }
+}
+
+/// The events of one request that wait for their decision, and the names of all of it.
+struct Batch {
+    checked: Vec<Checked>,
+    keys: Vec<EventKey>,
+    received: Timestamp,
 }
 
 /// What one round of deciding came to.
@@ -108,22 +116,22 @@ impl App {
         &self,
         caller: &Caller,
         events: Vec<IncomingEvent>,
-        mode: IngestMode,
+        mode: WriteMode,
     ) -> Result<Ingested> {
         if events.len() > limits::BATCH_EVENTS {
             let description = format!("has {} events; the limit is {}", events.len(), limits::BATCH_EVENTS);
             return Err(Error::invalid_because(ViolationReason::BatchTooLarge, "events", description));
         }
         let received = self.context.now();
-        let names: Vec<String> = events.iter().map(|event| event.draft.event_id.clone()).collect();
+        let key = |draft: &Draft| EventKey { source: draft.source.clone(), event_id: draft.event_id.clone() };
+        let keys: Vec<EventKey> = events.iter().map(|event| key(&event.draft)).collect();
         let (checked, rejected) = self.check(events, received);
-        let (mut statuses, revision) = self.decide_and_commit(caller, checked, received, mode).await?;
-        statuses.extend(rejected);
-        let outcomes = names
-            .into_iter()
-            .enumerate()
-            .filter_map(|(position, event_id)| statuses.remove(&position).map(|status| Outcome { event_id, status }));
-        Ok(Ingested { outcomes: outcomes.collect(), revision })
+        let batch = Batch { checked, keys, received };
+        let (mut statuses, revision) = self.decide_and_commit(caller, &batch, rejected, mode).await?;
+        let outcome = |(position, key): (usize, EventKey)| {
+            statuses.remove(&position).map(|status| Outcome { event_id: key.event_id, status })
+        };
+        Ok(Ingested { outcomes: batch.keys.into_iter().enumerate().filter_map(outcome).collect(), revision })
     }
 
     /// Sorts out what is not well-formed or names nobody.
@@ -131,15 +139,8 @@ impl App {
         let mut checked = Vec::with_capacity(events.len());
         let mut rejected = HashMap::new();
         for (position, IncomingEvent { draft, mut violations }) in events.into_iter().enumerate() {
-            let accepted = violations.within(format_args!("events[{position}]"), |violations| {
-                let (event, identifiers) = draft.accept(received, violations)?;
-                let identifiers = self.rules.sort_out(identifiers);
-                if identifiers.usable.is_empty() {
-                    let description = "has no usable identifier: each value stands for nobody or is incomplete";
-                    violations.add_because(ViolationReason::IdentifierRequired, "identifiers", description);
-                }
-                Some((event, identifiers))
-            });
+            let accepted =
+                violations.within(format_args!("events[{position}]"), |violations| draft.accept(received, violations));
             match accepted {
                 Some((event, identifiers)) if violations.is_empty() => {
                     checked.push(Checked { position, event, identifiers })
@@ -157,29 +158,36 @@ impl App {
     async fn decide_and_commit(
         &self,
         caller: &Caller,
-        checked: Vec<Checked>,
-        received: Timestamp,
-        mode: IngestMode,
+        batch: &Batch,
+        rejected: HashMap<usize, OutcomeStatus>,
+        mode: WriteMode,
     ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
-        let identifiers = checked.iter().flat_map(|one| &one.identifiers.usable);
+        let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
         let _turns = self.lanes.enter(&caller.workspace, identifiers).await;
         for _ in 0..limits::CONFLICT_RETRIES {
-            let round = self.decide(caller, &checked, received).await?;
-            if mode == IngestMode::ValidateOnly {
-                return Ok((round.into_forecast(), self.store.revision()));
+            let mut round = self.decide(caller, &batch.checked, batch.received).await?;
+            if mode == WriteMode::ValidateOnly {
+                let mut forecast = round.into_forecast();
+                forecast.extend(rejected);
+                return Ok((forecast, self.store.revision()));
             }
+            round.facts.extend(self.rejections(batch, &round, &rejected));
             if round.facts.is_empty() {
+                // Nothing was refused either.
                 return Ok((round.statuses, self.store.revision()));
             }
             let commit = Commit {
                 workspace: caller.workspace.clone(),
-                time: received,
+                time: batch.received,
                 preconditions: round.preconditions,
                 facts: round.facts,
                 projection: round.projection,
             };
             match self.store.commit(commit).await {
-                Ok(revision) => return Ok((round.statuses, revision)),
+                Ok(revision) => {
+                    round.statuses.extend(rejected);
+                    return Ok((round.statuses, revision));
+                }
                 Err(store::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -187,20 +195,47 @@ impl App {
         Err(Error::Conflict(Reason::Contention))
     }
 
+    /// What the batch is refused, for those who ask later; `None` where it is nothing.
+    fn rejections(&self, batch: &Batch, round: &Round, rejected: &HashMap<usize, OutcomeStatus>) -> Option<Fact> {
+        let status = |position: usize| round.statuses.get(&position).or_else(|| rejected.get(&position));
+        let of_event = |(position, key): (usize, &EventKey)| match status(position) {
+            Some(OutcomeStatus::Rejected(error)) => {
+                let (reason, fields) = error.as_rejection();
+                Some(Rejection::of_event(&key.source, &key.event_id, reason, fields))
+            }
+            _ => None,
+        };
+        let of_identifiers = |fact: &Fact| match fact {
+            Fact::Event(fact) => Rejection::of_identifiers(&fact.event, fact.profile, &fact.demoted).collect(),
+            _ => Vec::new(),
+        };
+        let events = batch.keys.iter().enumerate().filter_map(of_event);
+        let items: Vec<Rejection> = events.chain(round.facts.iter().flat_map(of_identifiers)).collect();
+        if items.is_empty() {
+            return None;
+        }
+        let rejections = Rejections::new(batch.received, self.context.new_id(), items);
+        Some(Fact::Document(Document::Rejections(rejections)))
+    }
+
     async fn decide(&self, caller: &Caller, checked: &[Checked], received: Timestamp) -> Result<Round> {
         let keys: Vec<EventKey> = checked.iter().map(|one| one.event.key.clone()).collect();
         let stored = self.store.find_events(&caller.workspace, &keys).await?;
         let (new, mut statuses) = sort_out_repeats(checked, stored);
+        let (resolver, settings) = self.resolver(&caller.workspace).await?;
+        let (new, nameless) = sort_out_nameless(&resolver, new);
+        statuses.extend(nameless);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
+        preconditions.push(settings);
         let before = known.profiles.clone();
 
         let mut new_id = || self.context.new_id();
-        let mut decider = Decider::new(&self.rules, known, &mut new_id);
+        let mut decider = Decider::new(&resolver, known, &mut new_id);
         let mut first_in_batch: HashMap<&EventKey, (&Event, ProfileId)> = HashMap::new();
-        for one in &new {
+        for (one, identifiers) in &new {
             let status = match first_in_batch.get(&one.event.key) {
                 Some((first, profile)) => repeat_of(first, *profile, &one.event),
-                None => match decider.decide(one.event.clone(), one.identifiers.clone()) {
+                None => match decider.decide(one.event_by(&resolver), identifiers.clone()) {
                     Ok(profile) => {
                         first_in_batch.insert(&one.event.key, (&one.event, profile));
                         preconditions.push(Precondition::EventAbsent(one.event.key.clone()));
@@ -211,16 +246,24 @@ impl App {
             };
             statuses.insert(one.position, status);
         }
-        let facts = decider.into_facts();
+        let (mut facts, merges) = decider.finish();
         follow_merges(&facts, &mut statuses);
         let projection = self.project(caller, &facts, received, before).await?;
+        for merge in merges {
+            let after = projection.profiles.iter().find(|profile| profile.id == merge.fact.survivor);
+            facts.extend(merge.record(after, received).documents());
+        }
         Ok(Round { statuses, facts, projection, preconditions })
     }
 
     /// Looks up who owns the identifiers of the events, and remembers what was looked up.
-    async fn load_known(&self, caller: &Caller, checked: &[&Checked]) -> Result<(Known, Vec<Precondition>)> {
+    async fn load_known(
+        &self,
+        caller: &Caller,
+        events: &[(&Checked, Candidates)],
+    ) -> Result<(Known, Vec<Precondition>)> {
         let mut identifiers: Vec<Identifier> =
-            checked.iter().flat_map(|one| one.identifiers.usable.iter().cloned()).collect();
+            events.iter().flat_map(|(_, identifiers)| identifiers.usable.iter().cloned()).collect();
         identifiers.sort();
         identifiers.dedup();
         let owners = self.store.owners(&caller.workspace, &identifiers).await?;
@@ -243,7 +286,7 @@ impl App {
     }
 
     /// What the facts make of the profiles, with the timelines that this needs.
-    async fn project(
+    pub(super) async fn project(
         &self,
         caller: &Caller,
         facts: &[Fact],
@@ -297,6 +340,27 @@ fn sort_out_repeats(
     (new, statuses)
 }
 
+/// Separates events that no identifier gives a customer.
+fn sort_out_nameless<'a>(
+    resolver: &Resolver,
+    events: Vec<&'a Checked>,
+) -> (Vec<(&'a Checked, Candidates)>, HashMap<usize, OutcomeStatus>) {
+    let mut named = Vec::with_capacity(events.len());
+    let mut nameless = HashMap::new();
+    for one in events {
+        let identifiers = resolver.sort_out(one.identifiers.clone());
+        if identifiers.usable.is_empty() {
+            let description = "has no usable identifier: each value stands for nobody or is no valid phone number";
+            let field = format!("events[{}].identifiers", one.position);
+            let error = Error::invalid_because(ViolationReason::IdentifierRequired, &field, description);
+            nameless.insert(one.position, OutcomeStatus::Rejected(error));
+        } else {
+            named.push((one, identifiers));
+        }
+    }
+    (named, nameless)
+}
+
 fn repeat_of(first: &Event, profile: ProfileId, repeat: &Event) -> OutcomeStatus {
     if first.has_same_content(repeat) {
         OutcomeStatus::Duplicate(profile)
@@ -311,7 +375,7 @@ fn follow_merges(facts: &[Fact], statuses: &mut HashMap<usize, OutcomeStatus>) {
         let Fact::Merge(merge) = fact else { continue };
         for status in statuses.values_mut() {
             if let OutcomeStatus::Accepted(profile) | OutcomeStatus::Duplicate(profile) = status
-                && merge.sources.contains(profile)
+                && merge.sources.iter().any(|source| source.profile == *profile)
             {
                 *profile = merge.survivor;
             }

@@ -64,7 +64,7 @@ impl App {
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
         let Begin { revision, limit, after: before } = self.check_page::<OrderKey>(read, page, &binding)?;
         let profile = self.find(caller, customer, read).await?.profile;
-        let mut timelines = self.store.timelines(&caller.workspace, &[profile.id]).await?;
+        let mut timelines = self.timelines(&caller.workspace, &[&profile]).await?;
         let mut wanted = timelines.pop().unwrap_or_default();
         wanted
             .retain(|event| filter.lets_through(event) && before.as_ref().is_none_or(|before| event.order() < *before));

@@ -10,6 +10,15 @@ use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestRes
 use crate::domain::id::Revision;
 use crate::store::{Commit, Precondition};
 
+/// Whether to do it or only to tell what would happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Do it.
+    Commit,
+    /// Tell what would happen.
+    ValidateOnly,
+}
+
 /// A request's name and digest, to be recorded with what the request changes; `None` where it has no name.
 pub(super) struct NamedRequest(Option<(String, [u8; 16])>);
 
@@ -22,9 +31,14 @@ pub(super) enum Repeat {
 }
 
 impl NamedRequest {
+    /// The name of a request that has none.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// Adds the record of the request to the commit that carries it out.
-    pub(super) fn record(self, result: RequestResult, commit: &mut Commit) {
-        if let Some((request_id, digest)) = self.0 {
+    pub(super) fn record(&self, result: RequestResult, commit: &mut Commit) {
+        if let Some((request_id, digest)) = self.0.clone() {
             commit.preconditions.push(Precondition::Document(DocumentKey::request(&request_id), None));
             commit.facts.push(Fact::Document(Document::Request(RequestRecord { request_id, digest, result })));
         }
@@ -44,7 +58,7 @@ impl App {
         content: &(impl Serialize + Sync),
     ) -> Result<Repeat> {
         if request_id.is_empty() {
-            return Ok(Repeat::No(NamedRequest(None)));
+            return Ok(Repeat::No(NamedRequest::none()));
         }
         let content = postcard::to_allocvec(&(method, content)).map_err(|error| Error::Internal(error.into()))?;
         let mut digest = [0; 16];

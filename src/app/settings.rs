@@ -1,5 +1,6 @@
 //! What a workspace decides for itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,10 @@ pub struct SettingsChange {
     pub qualifying_events: Option<Vec<String>>,
     /// The currency of summaries.
     pub currency: Option<Currency>,
+    /// The region of phone numbers without their country code.
+    pub default_phone_region: Option<String>,
+    /// How much sources count.
+    pub source_priorities: Option<BTreeMap<String, i32>>,
     /// The state that the caller has seen; empty is any.
     pub etag: String,
 }
@@ -110,6 +115,8 @@ impl SettingsChange {
         settings.churn.horizon = self.churn_horizon.unwrap_or(settings.churn.horizon);
         settings.churn.qualifying_events = self.qualifying_events.unwrap_or(settings.churn.qualifying_events);
         settings.currency = self.currency.unwrap_or(settings.currency);
+        settings.source_priorities = self.source_priorities.unwrap_or(settings.source_priorities);
+        settings.default_phone_region = self.default_phone_region.unwrap_or(settings.default_phone_region);
         settings
     }
 }

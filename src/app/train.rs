@@ -281,9 +281,8 @@ impl Job {
     /// The timelines of some customers, without what came after the run began or happened after its `as_of_time`: a
     /// training sees one state of the data although events keep coming.
     fn timelines(&self, profiles: &[Profile]) -> std::result::Result<Vec<Vec<Event>>, Stop> {
-        let ids: Vec<_> = profiles.iter().map(|profile| profile.id).collect();
-        let read = self.app.store.timelines(&self.caller.workspace, &ids);
-        let mut timelines = self.runtime.block_on(read).map_err(super::Error::from)?;
+        let profiles: Vec<&Profile> = profiles.iter().collect();
+        let mut timelines = self.runtime.block_on(self.app.timelines(&self.caller.workspace, &profiles))?;
         let started = self.run.start_time.unwrap_or(Timestamp::MAX);
         let as_of = self.parameters.as_of.unwrap_or(Timestamp::MAX);
         for timeline in &mut timelines {

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::event::Event;
-use super::fact::{EventFact, Fact, MergeFact};
+use super::event::{Event, EventKey};
+use super::fact::{EventFact, Fact};
 use super::id::{MergeId, ProfileId};
 use super::identifier::Identifier;
-use super::identity::{Candidates, IdentityRules, Owner, resolve};
+use super::identity::{Candidates, Owner, Resolution, Resolver};
 use super::limits;
+use super::merge::{Merge, MergeCause};
 use super::payload::{Identify, Payload};
 use super::profile::{Profile, traits};
+use super::time::Timestamp;
 use super::value::Value;
 
 /// What a decision knows of the world: who owns the identifiers of the batch, and those profiles.
@@ -25,11 +27,12 @@ pub struct Known {
 
 /// Decides events in their order and gathers what was decided.
 pub struct Decider<'a> {
-    rules: &'a IdentityRules,
+    resolver: &'a Resolver,
     known: Known,
     new_id: &'a mut (dyn FnMut() -> Uuid + Send),
     traits: HashMap<ProfileId, TraitBudget>,
     facts: Vec<Fact>,
+    merges: Vec<Merge>,
 }
 
 /// Why an event is refused although it is well-formed.
@@ -46,8 +49,8 @@ pub enum Refusal {
 
 impl<'a> Decider<'a> {
     /// Begins with what is known; `new_id` makes the ids of new profiles and merges.
-    pub fn new(rules: &'a IdentityRules, known: Known, new_id: &'a mut (dyn FnMut() -> Uuid + Send)) -> Self {
-        Self { rules, known, new_id, traits: HashMap::new(), facts: Vec::new() }
+    pub fn new(resolver: &'a Resolver, known: Known, new_id: &'a mut (dyn FnMut() -> Uuid + Send)) -> Self {
+        Self { resolver, known, new_id, traits: HashMap::new(), facts: Vec::new(), merges: Vec::new() }
     }
 
     /// Decides one event by its identifiers, of which at least one must be usable.
@@ -55,7 +58,7 @@ impl<'a> Decider<'a> {
     /// # Errors
     /// When the event must not be accepted; nothing was decided then.
     pub fn decide(&mut self, event: Event, candidates: Candidates) -> Result<ProfileId, Refusal> {
-        let resolution = resolve(self.rules, candidates, |identifier| {
+        let resolution = self.resolver.resolve(candidates, event.times.event, |identifier| {
             self.known.owners.get(identifier).and_then(|owner| self.known.profiles.get(owner))
         });
         let existing = match &resolution.owner {
@@ -63,25 +66,21 @@ impl<'a> Decider<'a> {
             Owner::Known(id) | Owner::Merged { survivor: id, .. } => Some(*id),
         };
         self.check_traits(existing, &event)?;
-        let id = match resolution.owner {
+        let profile = match &resolution.owner {
             Owner::New => self.create(&event),
-            Owner::Known(id) => id,
-            Owner::Merged { survivor, sources } => self.merge(survivor, sources),
+            Owner::Known(id) => *id,
+            Owner::Merged { survivor, sources } => self.merge(*survivor, sources, &event.key, &resolution.named_by),
         };
-        self.claim(id, &resolution.claims);
-        self.spend_traits(id, &event);
-        self.facts.push(Fact::Event(EventFact {
-            profile: id,
-            event,
-            claims: resolution.claims,
-            demoted: resolution.demoted,
-        }));
-        Ok(id)
+        self.spend_traits(profile, &event);
+        let part = self.own(profile, &resolution, event.times.event);
+        let Resolution { claims, released, authenticated, demoted, .. } = resolution;
+        self.facts.push(Fact::Event(EventFact { profile, part, event, claims, released, authenticated, demoted }));
+        Ok(profile)
     }
 
-    /// Everything that was decided, in order.
-    pub fn into_facts(self) -> Vec<Fact> {
-        self.facts
+    /// Everything that was decided, in order, and of the merges among it what their records need.
+    pub fn finish(self) -> (Vec<Fact>, Vec<Merge>) {
+        (self.facts, self.merges)
     }
 
     fn create(&mut self, event: &Event) -> ProfileId {
@@ -90,22 +89,45 @@ impl<'a> Decider<'a> {
         id
     }
 
-    fn merge(&mut self, survivor: ProfileId, sources: Vec<ProfileId>) -> ProfileId {
-        for source in &sources {
-            let Some(source) = self.known.profiles.remove(source) else { continue };
+    fn merge(
+        &mut self,
+        survivor: ProfileId,
+        sources: &[ProfileId],
+        cause: &EventKey,
+        named_by: &[Identifier],
+    ) -> ProfileId {
+        let joined: Vec<Profile> = sources.iter().filter_map(|source| self.known.profiles.remove(source)).collect();
+        let Some(target) = self.known.profiles.get_mut(&survivor) else { return survivor };
+        let cause = MergeCause::Event { key: cause.clone(), identifiers: named_by.to_vec() };
+        let id = MergeId::from((self.new_id)());
+        let merge = Merge::decide(id, target, &joined, cause, |profile| profile.part_of(named_by));
+        self.facts.push(Fact::Merge(merge.fact.clone()));
+        for (source, link) in joined.into_iter().zip(merge.links()) {
             let traits = self.traits.remove(&source.id).unwrap_or_else(|| TraitBudget::of(&source));
-            self.budget(survivor).join(traits);
-            self.claim(survivor, &source.identifiers);
+            for identifier in source.identifiers() {
+                self.known.owners.insert(identifier.clone(), survivor);
+            }
+            target.absorb(source, link);
+            let budget = self.traits.entry(survivor).or_insert_with(|| TraitBudget::of(target));
+            budget.join(traits);
         }
-        self.facts.push(Fact::Merge(MergeFact { id: MergeId::from((self.new_id)()), survivor, sources }));
+        self.merges.push(merge);
         survivor
     }
 
-    fn claim(&mut self, owner: ProfileId, identifiers: &[Identifier]) {
-        self.known.owners.extend(identifiers.iter().map(|identifier| (identifier.clone(), owner)));
-        if let Some(profile) = self.known.profiles.get_mut(&owner) {
-            profile.claim(identifiers.iter().cloned());
+    /// Gives the profile what the event says it owns. Returns the part that the event belongs to.
+    fn own(&mut self, profile: ProfileId, resolution: &Resolution, time: Timestamp) -> ProfileId {
+        for release in &resolution.released {
+            if let Some(from) = self.known.profiles.get_mut(&release.from) {
+                from.release(&release.identifier);
+            }
         }
+        self.known.owners.extend(resolution.claims.iter().map(|identifier| (identifier.clone(), profile)));
+        let Some(known) = self.known.profiles.get_mut(&profile) else { return profile };
+        let part = known.part_of(&resolution.named_by);
+        known.claim(part, resolution.claims.iter().cloned());
+        resolution.authenticated.iter().for_each(|device| known.authenticate(device, time));
+        part
     }
 
     fn budget(&mut self, id: ProfileId) -> &mut TraitBudget {
@@ -204,7 +226,6 @@ fn size(value: &Value) -> usize {
 mod tests {
     use super::*;
     use crate::domain::event::{EventKey, EventTimes};
-    use crate::domain::time::Timestamp;
     use crate::domain::value::Map;
 
     fn identify(number: usize, traits: Map) -> Event {
@@ -214,6 +235,7 @@ mod tests {
             identifiers: Vec::new(),
             times: EventTimes { original: None, sent: None, received: now, event: now, clamped: false },
             channel: String::new(),
+            source_priority: 0,
             touchpoint: String::new(),
             payload: Payload::Identify(Identify { traits, traits_once: Map::new() }),
         }
@@ -225,15 +247,15 @@ mod tests {
 
     /// Decides the events as one customer's, one after the other.
     fn decide(events: Vec<Map>) -> Vec<bool> {
-        let rules = IdentityRules::default();
+        let resolver = Resolver::default();
         let mut ids = 0_u128;
         let mut new_id = || {
             ids += 1;
             Uuid::from_u128(ids)
         };
-        let mut decider = Decider::new(&rules, Known::default(), &mut new_id);
+        let mut decider = Decider::new(&resolver, Known::default(), &mut new_id);
         let user = || vec![Identifier::parse("user_id", "ann").expect("an identifier")];
-        let decide = |(number, traits)| decider.decide(identify(number, traits), rules.sort_out(user())).is_ok();
+        let decide = |(number, traits)| decider.decide(identify(number, traits), resolver.sort_out(user())).is_ok();
         events.into_iter().enumerate().map(decide).collect()
     }
 

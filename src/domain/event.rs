@@ -53,6 +53,8 @@ pub struct Event {
     pub identifiers: Vec<SentIdentifier>,
     /// When.
     pub times: EventTimes,
+    /// How much its source counted when it was accepted: of two statements of the same moment the higher one holds.
+    pub source_priority: i32,
     /// Where it happened: `web`, `phone`, … or the caller's own.
     pub channel: String,
     /// Where in the journey.
@@ -104,6 +106,8 @@ impl EventTimes {
 pub struct OrderKey {
     /// First by time,
     pub time: Timestamp,
+    /// then by how much the source counts, the most last,
+    pub source_priority: i32,
     /// then by source and id,
     pub key: EventKey,
     /// then by receipt, for a key that was forgotten and accepted again: the order is total.
@@ -113,7 +117,8 @@ pub struct OrderKey {
 impl Event {
     /// Where the event stands in the canonical order.
     pub fn order(&self) -> OrderKey {
-        OrderKey { time: self.times.event, key: self.key.clone(), received: self.times.received }
+        let (time, received) = (self.times.event, self.times.received);
+        OrderKey { time, source_priority: self.source_priority, key: self.key.clone(), received }
     }
 
     /// True when `other` is this event sent again: everything but the times of sending and receipt is equal.
@@ -149,6 +154,7 @@ impl Draft {
             key: EventKey { source: self.source, event_id: self.event_id },
             identifiers: self.identifiers,
             times: EventTimes::resolve(self.original_time, self.sent_time, received),
+            source_priority: 0,
             channel: self.channel,
             touchpoint: self.touchpoint,
             payload: self.payload?,

@@ -7,18 +7,24 @@ use serde::{Deserialize, Serialize};
 use super::event::Event;
 use super::id::{MergeId, ProfileId, RunId};
 use super::identifier::Identifier;
-use super::identity::Demotion;
+use super::identity::{Demotion, Release};
+use super::merge::MergeRecord;
 use super::model::{ModelKind, ModelRecord, ModelVersion};
+use super::profile::part::Link;
+use super::rejection::Rejections;
 use super::settings::Settings;
 use super::training::TrainingRun;
 
 /// One accepted command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all facts are events, and a box would cost each of them")]
 pub enum Fact {
     /// An event of a customer.
     Event(EventFact),
     /// Several profiles became one.
     Merge(MergeFact),
+    /// A merge was undone.
+    Unmerge(UnmergeFact),
     /// A document took a new content.
     Document(Document),
 }
@@ -28,10 +34,16 @@ pub enum Fact {
 pub struct EventFact {
     /// Whose event it is; a profile that did not exist begins with it.
     pub profile: ProfileId,
+    /// The part of the profile that the event stays with, whatever merges are undone.
+    pub part: ProfileId,
     /// The event.
     pub event: Event,
-    /// Identifiers that the profile owns from now on.
+    /// Identifiers that the part owns from now on.
     pub claims: Vec<Identifier>,
+    /// Those of the claims that another profile loses.
+    pub released: Vec<Release>,
+    /// Devices that the event shows with their user.
+    pub authenticated: Vec<Identifier>,
     /// Identifiers of the event that name nobody, and why.
     pub demoted: Vec<Demotion>,
 }
@@ -44,7 +56,37 @@ pub struct MergeFact {
     /// The profile that stays.
     pub survivor: ProfileId,
     /// The profiles that became part of it; their ids resolve to it from now on.
-    pub sources: Vec<ProfileId>,
+    pub sources: Vec<MergedSource>,
+}
+
+impl MergeFact {
+    /// What joins each source to the survivor, in the order of the sources.
+    pub fn links(&self) -> impl Iterator<Item = Link> {
+        let merge = self.id;
+        self.sources.iter().map(move |source| Link { merge, target: source.to, source: source.part })
+    }
+}
+
+/// A profile that became part of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedSource {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The part of it that the merge joins,
+    pub part: ProfileId,
+    /// and the part of the survivor that it joins it to.
+    pub to: ProfileId,
+}
+
+/// A merge was undone: the profile falls apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnmergeFact {
+    /// The merge.
+    pub merge: MergeId,
+    /// The profile that it is part of.
+    pub profile: ProfileId,
+    /// The parts of each profile that it falls into, the one first that names it.
+    pub groups: Vec<Vec<ProfileId>>,
 }
 
 /// Something small that is kept as a whole and replaced as a whole.
@@ -60,6 +102,12 @@ pub enum Document {
     ActiveModel(ModelKind, ModelVersion),
     /// A request that named itself, so that its repeat gets the same answer.
     Request(RequestRecord),
+    /// A merge, with its end if it has one.
+    Merge(MergeRecord),
+    /// A merge that a profile had a part in.
+    ProfileMerge(ProfileId, MergeId),
+    /// What a request was refused.
+    Rejections(Rejections),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -82,6 +130,10 @@ pub enum RequestResult {
     Model(ModelVersion),
     /// The settings as they were after it.
     Settings(Settings),
+    /// A merge of profiles.
+    Merge(MergeId),
+    /// The profiles that a merge fell apart into.
+    Unmerge(Vec<ProfileId>),
 }
 
 /// Names a document within its workspace.
@@ -107,6 +159,12 @@ pub enum DocumentKind {
     ActiveModel = 4,
     /// [`Document::Request`].
     Request = 5,
+    /// [`Document::Merge`].
+    Merge = 6,
+    /// [`Document::ProfileMerge`].
+    ProfileMerge = 7,
+    /// [`Document::Rejections`].
+    Rejections = 8,
 }
 
 impl DocumentKey {
@@ -130,6 +188,16 @@ impl DocumentKey {
         Self { kind: DocumentKind::TrainingRun, name: id.to_string() }
     }
 
+    /// The key of a merge.
+    pub fn merge(id: MergeId) -> Self {
+        Self { kind: DocumentKind::Merge, name: id.to_string() }
+    }
+
+    /// The key of a merge that a profile had a part in. The merges of a profile follow each other in their order.
+    pub fn profile_merge(profile: ProfileId, merge: MergeId) -> Self {
+        Self { kind: DocumentKind::ProfileMerge, name: format!("{profile}/{merge}") }
+    }
+
     /// The key of a named request.
     pub fn request(request_id: &str) -> Self {
         Self { kind: DocumentKind::Request, name: request_id.to_owned() }
@@ -145,6 +213,11 @@ impl Document {
             Self::Model(model) => DocumentKey::model(&model.reference.version),
             Self::ActiveModel(kind, _) => DocumentKey::active_model(*kind),
             Self::Request(request) => DocumentKey::request(&request.request_id),
+            Self::Merge(merge) => DocumentKey::merge(merge.id),
+            Self::Rejections(rejections) => {
+                DocumentKey { kind: DocumentKind::Rejections, name: rejections.name.clone() }
+            }
+            Self::ProfileMerge(profile, merge) => DocumentKey::profile_merge(*profile, *merge),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::profile::{State, subscription, traits};
 use super::time::Timestamp;
 
 /// Changes whenever the same events would give another state; a store that finds another version folds anew.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// Folds one event that orders after everything that `state` holds.
 pub fn fold(state: &mut State, event: &Event) {
@@ -40,6 +40,6 @@ pub fn sort(timeline: &mut [Event]) {
 }
 
 /// The parts of an event's order, borrowed.
-fn place(event: &Event) -> (Timestamp, &EventKey, Timestamp) {
-    (event.times.event, &event.key, event.times.received)
+fn place(event: &Event) -> (Timestamp, i32, &EventKey, Timestamp) {
+    (event.times.event, event.source_priority, &event.key, event.times.received)
 }

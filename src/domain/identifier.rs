@@ -16,8 +16,8 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// Normalises a pair as it was sent: an e-mail is trimmed and lower-cased, a phone number loses its separators,
-    /// anything else is trimmed.
+    /// Normalises a pair as it was sent: an e-mail is trimmed and lower-cased, anything else is trimmed. A phone number
+    /// takes its normal form when it is resolved, because that needs the workspace's region.
     ///
     /// # Errors
     /// When the type or the value has no acceptable form or length.
@@ -34,16 +34,19 @@ impl Identifier {
         }
         let value = match kind {
             "email" => trimmed.to_lowercase(),
-            PHONE => trimmed.replace(PHONE_SEPARATORS, ""),
             _ => trimmed.to_owned(),
         };
         Ok(Self { kind: kind.to_owned(), value })
     }
 
-    /// Whether the value can name somebody everywhere: a phone number must be in the form of E.164, with its country
-    /// code; every other value can.
-    pub fn is_complete(&self) -> bool {
-        self.kind != PHONE || is_e164(&self.value)
+    /// The identifier of the same type with a value that a library brought to its normal form.
+    pub(super) fn with_value(&self, value: String) -> Option<Self> {
+        Self::parse(&self.kind, &value).ok()
+    }
+
+    /// Whether the normal form depends on the workspace's region.
+    pub fn needs_region(&self) -> bool {
+        self.kind == PHONE
     }
 
     /// The type, such as `email`.
@@ -63,16 +66,8 @@ impl fmt::Debug for Identifier {
     }
 }
 
-const PHONE: &str = "phone";
-/// What people write between the digits of a phone number.
-const PHONE_SEPARATORS: [char; 7] = [' ', '\u{a0}', '-', '.', '/', '(', ')'];
-
-/// `+`, a country code that does not begin with 0, and 8 to 15 digits in all (ITU-T E.164).
-fn is_e164(number: &str) -> bool {
-    number.strip_prefix('+').is_some_and(|digits| {
-        (8..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
-    })
-}
+/// The type whose values a library brings to the form of E.164.
+pub(super) const PHONE: &str = "phone";
 
 /// Control characters and bidirectional marks make two values look equal that are not.
 fn is_unprintable(character: char) -> bool {
@@ -81,7 +76,7 @@ fn is_unprintable(character: char) -> bool {
 }
 
 /// A type is a lower_snake word, or `crm:` and one.
-fn is_kind(kind: &str) -> bool {
+pub(super) fn is_kind(kind: &str) -> bool {
     let word = kind.strip_prefix("crm:").unwrap_or(kind);
     kind.len() <= limits::IDENTIFIER_TYPE_BYTES
         && word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -111,18 +106,6 @@ mod tests {
         let one = Identifier::parse("email", " Ann@Example.COM ").expect("well-formed");
         assert_eq!(one, Identifier::parse("email", "ann@example.com").expect("well-formed"));
         assert_ne!(one, Identifier::parse("user_id", "ann@example.com").expect("well-formed"));
-    }
-
-    #[test]
-    fn a_phone_number_is_the_same_however_it_is_written_but_needs_its_country() {
-        let phone = |value| Identifier::parse("phone", value).expect("well-formed");
-        for written in ["+49 170 1234567", "+49-170-1234567", " +49 (170) 123.45/67"] {
-            assert_eq!(phone(written), phone("+491701234567"));
-            assert!(phone(written).is_complete());
-        }
-        for incomplete in ["0170 1234567", "+1", "+0491701234567", "+49x1701234567", "+1234567890123456"] {
-            assert!(!phone(incomplete).is_complete(), "{incomplete}");
-        }
     }
 
     #[test]

@@ -4,100 +4,182 @@
 //! that replay applies it and never decides again.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::event::Event;
 use super::id::ProfileId;
-use super::identifier::Identifier;
+use super::identifier::{Identifier, PHONE};
+use super::identity_rules::{ANY, ANY_CRM, IdentifierRule, NOBODY};
+use super::limits;
+use super::phone;
 use super::profile::Profile;
+use super::settings::Settings;
+use super::time::Timestamp;
 
-/// Rules by identifier type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityRules {
-    by_kind: BTreeMap<String, IdentifierRule>,
-    crm: IdentifierRule,
-    other: IdentifierRule,
-    blocked_values: Vec<String>,
+/// The type that names a customer who logged in.
+const USER: &str = "user_id";
+/// Types that name a thing that people share and hand on.
+const DEVICES: [&str; 2] = ["anonymous_id", "device_id"];
+
+/// What decides whose event it is: the rules of a workspace, ready to be applied.
+#[derive(Debug)]
+pub struct Resolver {
+    by_kind: BTreeMap<String, Rule>,
+    phone_region: String,
+    source_priorities: BTreeMap<String, i32>,
 }
 
-/// The rule of one identifier type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdentifierRule {
-    /// How many identifiers of the type one profile may have.
-    pub limit: usize,
-    /// How much the type says about who it is; 1 is the strongest.
-    pub priority: u32,
+/// One rule, ready to be applied.
+#[derive(Debug)]
+struct Rule {
+    limit: usize,
+    priority: u32,
+    blocked_values: BTreeSet<String>,
+    blocked_patterns: Vec<Regex>,
 }
 
-impl Default for IdentityRules {
+impl Default for Resolver {
     fn default() -> Self {
-        let kinds = [
-            ("user_id", 1, 1),
-            ("email", 5, 3),
-            ("phone", 5, 4),
-            ("loyalty_id", 5, 5),
-            ("device_id", 50, 7),
-            ("anonymous_id", 50, 8),
-        ];
-        let by_kind = kinds.map(|(kind, limit, priority)| (kind.to_owned(), IdentifierRule { limit, priority }));
-        let blocked = ["", "-1", "null", "undefined", "none", "anonymous", "unknown", "n/a"];
+        Self::new(&Settings::default())
+    }
+}
+
+/// Compiles a pattern of blocked values, which may not take much memory; it is matched in linear time.
+pub(super) fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(limits::PATTERN_COMPILED_BYTES).build()
+}
+
+impl Resolver {
+    /// Makes what settings say ready.
+    pub fn new(settings: &Settings) -> Self {
+        let ready = |rule: IdentifierRule| {
+            let blocked_values = rule.blocked_values.iter().map(|value| value.trim().to_lowercase()).collect();
+            // Rules are checked before they are kept, so that each of them compiles.
+            let blocked_patterns = rule.blocked_patterns.iter().filter_map(|pattern| compile(pattern).ok()).collect();
+            let (limit, priority) = (rule.limit as usize, rule.priority);
+            (rule.kind, Rule { limit, priority, blocked_values, blocked_patterns })
+        };
         Self {
-            by_kind: by_kind.into(),
-            crm: IdentifierRule { limit: 5, priority: 2 },
-            other: IdentifierRule { limit: 5, priority: 6 },
-            blocked_values: blocked.map(str::to_owned).into(),
+            by_kind: settings.identity.complete().into_iter().map(ready).collect(),
+            phone_region: settings.default_phone_region.clone(),
+            source_priorities: settings.source_priorities.clone(),
         }
     }
-}
 
-impl IdentityRules {
-    /// The rule of a type.
-    pub fn rule(&self, kind: &str) -> IdentifierRule {
-        let general = if kind.starts_with("crm:") { self.crm } else { self.other };
-        self.by_kind.get(kind).copied().unwrap_or(general)
+    fn rule(&self, kind: &str) -> &Rule {
+        let general = if kind.starts_with("crm:") { ANY_CRM } else { ANY };
+        self.by_kind.get(kind).unwrap_or_else(|| &self.by_kind[general])
     }
 
-    /// True for values that systems write where they know nobody: blanks, zeroes, `null` and the like, in any case.
-    pub fn is_blocked(&self, identifier: &Identifier) -> bool {
-        let value = identifier.value().to_lowercase();
-        value.bytes().all(|b| b == b'0') || self.blocked_values.contains(&value)
+    /// How much a source counts.
+    pub fn source_priority(&self, source: &str) -> i32 {
+        self.source_priorities.get(source).copied().unwrap_or(0)
+    }
+
+    /// How much a type says about who it is; 1 is the strongest.
+    pub fn priority(&self, kind: &str) -> u32 {
+        self.rule(kind).priority
+    }
+
+    /// How many identifiers of a type one profile may have.
+    pub fn limit(&self, kind: &str) -> usize {
+        self.rule(kind).limit
+    }
+
+    /// The form in which equal identifiers are equal texts; `None` for a phone number that is none.
+    pub fn normalise(&self, identifier: Identifier) -> Option<Identifier> {
+        if identifier.kind() == PHONE {
+            identifier.with_value(phone::to_e164(identifier.value(), &self.phone_region)?)
+        } else {
+            Some(identifier)
+        }
     }
 
     /// Separates the identifiers that may name a customer from those that stand for nobody.
-    pub fn sort_out(&self, mut identifiers: Vec<Identifier>) -> Candidates {
-        identifiers.sort_by(|a, b| self.rule(a.kind()).priority.cmp(&self.rule(b.kind()).priority).then(a.cmp(b)));
-        identifiers.dedup();
+    pub fn sort_out(&self, identifiers: Vec<Identifier>) -> Candidates {
         let mut candidates = Candidates::default();
         for identifier in identifiers {
-            match self.reason_against(&identifier) {
-                Some(reason) => candidates.demoted.push(Demotion { identifier, reason }),
-                None => candidates.usable.push(identifier),
+            if self.is_blocked(&identifier) {
+                candidates.demoted.push(Demotion { identifier, reason: DemotionReason::Blocked });
+                continue;
+            }
+            match self.normalise(identifier.clone()) {
+                // The library may have brought it to another value that is blocked.
+                Some(normal) if self.is_blocked(&normal) => {
+                    candidates.demoted.push(Demotion { identifier, reason: DemotionReason::Blocked });
+                }
+                Some(normal) => candidates.usable.push(normal),
+                None => candidates.demoted.push(Demotion { identifier, reason: DemotionReason::Invalid }),
             }
         }
+        candidates.usable.sort_by(|a, b| self.priority(a.kind()).cmp(&self.priority(b.kind())).then(a.cmp(b)));
+        candidates.usable.dedup();
+        candidates.demoted.sort();
+        candidates.demoted.dedup();
         candidates
     }
 
-    /// Why an identifier cannot name a customer.
-    fn reason_against(&self, identifier: &Identifier) -> Option<DemotionReason> {
-        if self.is_blocked(identifier) {
-            Some(DemotionReason::Blocked)
-        } else if !identifier.is_complete() {
-            Some(DemotionReason::Invalid)
-        } else {
-            None
-        }
+    /// The identifiers of an accepted event, by the rules of today.
+    pub fn candidates_of(&self, event: &Event) -> Candidates {
+        let sent = event.identifiers.iter().filter_map(|sent| Identifier::parse(&sent.kind, &sent.value).ok());
+        self.sort_out(sent.collect())
+    }
+
+    /// True for values that systems write where they know nobody: blanks, zeroes, `null` and the like, in any case, and
+    /// for those that the workspace blocks.
+    fn is_blocked(&self, identifier: &Identifier) -> bool {
+        let (rule, value) = (self.rule(identifier.kind()), identifier.value().to_lowercase());
+        (value.contains('0') && value.bytes().all(|b| b == b'0' || b == b'-'))
+            || NOBODY.contains(&value.as_str())
+            || rule.blocked_values.contains(&value)
+            || rule.blocked_patterns.iter().any(|pattern| pattern.is_match(identifier.value()))
     }
 
     /// The priority of the strongest identifier that a profile has.
     fn strongest(&self, profile: &Profile) -> u32 {
-        profile.identifiers.iter().map(|identifier| self.rule(identifier.kind()).priority).min().unwrap_or(u32::MAX)
+        let kinds = profile.parts.iter().flat_map(|part| &part.identifiers).map(|owned| owned.identifier.kind());
+        kinds.map(|kind| self.priority(kind)).min().unwrap_or(u32::MAX)
     }
 
     /// Survivor first: the profile with the stronger identifier, then the older one.
     fn by_survival(&self, a: &Profile, b: &Profile) -> Ordering {
-        (self.strongest(a), a.create_time, a.id).cmp(&(self.strongest(b), b.create_time, b.id))
+        (self.strongest(a), a.create_time(), a.id).cmp(&(self.strongest(b), b.create_time(), b.id))
     }
+
+    /// The types of which a profile made of these would have more identifiers than it may, and more than any of them has
+    /// already: nobody is refused what they have.
+    pub fn exceeded<'a>(
+        &self,
+        profiles: &[&'a Profile],
+        added: &'a [Identifier],
+    ) -> impl Iterator<Item = Exceeded<'a>> {
+        let known: Vec<Vec<&Identifier>> = profiles.iter().map(|profile| profile.identifiers()).collect();
+        let mut all: Vec<&Identifier> = known.iter().flatten().copied().chain(added).collect();
+        all.sort();
+        all.dedup();
+        let of_kind = |had: &Vec<&Identifier>, kind| had.iter().filter(|identifier| identifier.kind() == kind).count();
+        let exceeded = all.chunk_by(|a, b| a.kind() == b.kind()).filter_map(|same| {
+            let (kind, count) = (same[0].kind(), same.len());
+            let limit = self.limit(kind);
+            let had = known.iter().map(|had| of_kind(had, kind)).max().unwrap_or(0);
+            (count > limit && count > had).then_some(Exceeded { kind, count, limit })
+        });
+        exceeded.collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// A type of which there would be too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded<'a> {
+    /// The type.
+    pub kind: &'a str,
+    /// How many there would be.
+    pub count: usize,
+    /// How many there may be.
+    pub limit: usize,
 }
 
 /// The identifiers of one event, sorted out.
@@ -109,13 +191,26 @@ pub struct Candidates {
     pub demoted: Vec<Demotion>,
 }
 
-/// What [`resolve`] decided about one event.
+impl Exceeded<'_> {
+    /// Whether it is the type that names a customer who logged in.
+    pub fn is_user(&self) -> bool {
+        self.kind == USER
+    }
+}
+
+/// What [`Resolver::resolve`] decided about one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
     /// Who the event belongs to.
     pub owner: Owner,
-    /// Identifiers that the profile does not have yet and gets.
+    /// The identifiers that name its customer, the strongest first.
+    pub named_by: Vec<Identifier>,
+    /// Identifiers that the customer does not have yet and gets.
     pub claims: Vec<Identifier>,
+    /// Those of the claims that another customer loses.
+    pub released: Vec<Release>,
+    /// Devices that the event shows with their user.
+    pub authenticated: Vec<Identifier>,
     /// Identifiers of the event that get no identity, and why.
     pub demoted: Vec<Demotion>,
 }
@@ -136,8 +231,17 @@ pub enum Owner {
     },
 }
 
-/// An identifier of an event that names nobody.
+/// A device that moves to another user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The device.
+    pub identifier: Identifier,
+    /// Who loses it.
+    pub from: ProfileId,
+}
+
+/// An identifier of an event that names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Demotion {
     /// Which identifier.
     pub identifier: Identifier,
@@ -146,7 +250,7 @@ pub struct Demotion {
 }
 
 /// Why an identifier names nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DemotionReason {
     /// Its value stands for nobody.
     Blocked,
@@ -154,27 +258,61 @@ pub enum DemotionReason {
     Limit,
     /// Its value has no acceptable form.
     Invalid,
+    /// It belongs to another user, and two users never merge by themselves.
+    OtherUser,
+    /// The device has been seen with another user since.
+    Outdated,
 }
 
-/// Decides whose event it is.
-///
-/// `candidates` must hold a usable identifier; `owner_of` gives the current profile of an identifier. Where attaching or merging would break a limit, the weakest identifier of the event is demoted and the
-/// rest is tried again; a single identifier breaks no limit.
-pub fn resolve<'a>(
-    rules: &IdentityRules,
-    candidates: Candidates,
-    owner_of: impl Fn(&Identifier) -> Option<&'a Profile>,
-) -> Resolution {
-    let Candidates { mut usable, mut demoted } = candidates;
-    loop {
-        let mut owners: Vec<&Profile> = usable.iter().filter_map(&owner_of).collect();
-        owners.sort_by(|a, b| rules.by_survival(a, b));
-        owners.dedup_by_key(|profile| profile.id);
-        if usable.len() > 1 && breaks_limit(rules, &usable, &owners) {
-            demoted.extend(usable.pop().map(|identifier| Demotion { identifier, reason: DemotionReason::Limit }));
-            continue;
+impl Resolver {
+    /// Decides whose event it is, which happened at `time`.
+    ///
+    /// `candidates` must hold a usable identifier; `owner_of` gives the current profile of an identifier. Where
+    /// attaching or merging would break a rule, the weakest identifier at fault is demoted and the rest is tried again; a
+    /// single identifier breaks none.
+    pub fn resolve<'a>(
+        &self,
+        candidates: Candidates,
+        time: Timestamp,
+        owner_of: impl Fn(&Identifier) -> Option<&'a Profile>,
+    ) -> Resolution {
+        let Candidates { mut usable, mut demoted } = candidates;
+        let users: Vec<Identifier> = usable.iter().filter(|identifier| identifier.kind() == USER).cloned().collect();
+        let mut moving = Vec::new();
+        usable.retain(|identifier| match foreign_owner(identifier, &users, &owner_of) {
+            None => true,
+            Some(owner) => {
+                // Without an owner who was seen on it by name the device has nobody to stay with.
+                let seen = owner.owned(identifier).and_then(|owned| owned.authenticated);
+                if seen.is_some_and(|seen| time < seen) {
+                    demoted.push(Demotion { identifier: identifier.clone(), reason: DemotionReason::Outdated });
+                } else {
+                    moving.push(Release { identifier: identifier.clone(), from: owner.id });
+                }
+                false
+            }
+        });
+        let owners = loop {
+            let mut owners: Vec<&Profile> = usable.iter().filter_map(&owner_of).collect();
+            owners.sort_by(|a, b| self.by_survival(a, b));
+            owners.dedup_by_key(|profile| profile.id);
+            let Some(reason) = self.reason_against(&owners, &usable).filter(|_| usable.len() > 1) else { break owners };
+            let identifier = usable.remove(self.weakest_at_fault(&usable, &owner_of));
+            demoted.push(Demotion { identifier, reason });
+        };
+        if !usable.iter().any(|identifier| identifier.kind() == USER) {
+            // Who would have taken the devices names nobody any more.
+            let reason = DemotionReason::OtherUser;
+            demoted.extend(moving.drain(..).map(|Release { identifier, .. }| Demotion { identifier, reason }));
         }
-        let claims = usable.into_iter().filter(|identifier| owner_of(identifier).is_none()).collect();
+        self.demote_moving(&mut moving, &mut demoted, &owners, &usable);
+        let new = usable.iter().filter(|identifier| owner_of(identifier).is_none());
+        let claims: Vec<_> = new.chain(moving.iter().map(|release| &release.identifier)).cloned().collect();
+        let has_user = usable.iter().any(|identifier| identifier.kind() == USER);
+        let named_by: Vec<_> =
+            usable.into_iter().chain(moving.iter().map(|release| release.identifier.clone())).collect();
+        let is_device = |identifier: &&Identifier| has_user && DEVICES.contains(&identifier.kind());
+        let authenticated = named_by.iter().filter(is_device).cloned().collect();
         let owner = match owners.split_first() {
             None => Owner::New,
             Some((known, [])) => Owner::Known(known.id),
@@ -182,22 +320,94 @@ pub fn resolve<'a>(
                 Owner::Merged { survivor: survivor.id, sources: sources.iter().map(|profile| profile.id).collect() }
             }
         };
-        return Resolution { owner, claims, demoted };
+        demoted.sort();
+        Resolution { owner, named_by, claims, released: moving, authenticated, demoted }
+    }
+
+    /// Whether these may become one customer by themselves.
+    pub fn may_merge(&self, profiles: &[&Profile]) -> bool {
+        self.reason_against(profiles, &[]).is_none()
+    }
+
+    /// The weakest identifier without which the others could name one customer; where it takes more than one, the
+    /// weakest of all.
+    fn weakest_at_fault<'a>(
+        &self,
+        usable: &[Identifier],
+        owner_of: &impl Fn(&Identifier) -> Option<&'a Profile>,
+    ) -> usize {
+        let suffices = |place: &usize| {
+            let mut rest = usable.to_vec();
+            rest.remove(*place);
+            let mut owners: Vec<&Profile> = rest.iter().filter_map(owner_of).collect();
+            owners.sort_by_key(|profile| profile.id);
+            owners.dedup_by_key(|profile| profile.id);
+            self.reason_against(&owners, &rest).is_none()
+        };
+        (0..usable.len()).rev().find(suffices).unwrap_or(usable.len() - 1)
+    }
+
+    /// Why the identifiers cannot all name one customer.
+    fn reason_against(&self, owners: &[&Profile], usable: &[Identifier]) -> Option<DemotionReason> {
+        if owners.len() > 1 && are_different_users(owners, usable) {
+            Some(DemotionReason::OtherUser)
+        } else {
+            self.exceeded(owners, usable).next().map(|_| DemotionReason::Limit)
+        }
+    }
+
+    /// A device moves only to a user who may have one more.
+    fn demote_moving(
+        &self,
+        moving: &mut Vec<Release>,
+        demoted: &mut Vec<Demotion>,
+        owners: &[&Profile],
+        usable: &[Identifier],
+    ) {
+        loop {
+            let with: Vec<_> = usable.iter().chain(moving.iter().map(|release| &release.identifier)).cloned().collect();
+            if moving.is_empty() || self.exceeded(owners, &with).next().is_none() {
+                return;
+            }
+            let reason = DemotionReason::Limit;
+            demoted.extend(moving.pop().map(|Release { identifier, .. }| Demotion { identifier, reason }));
+        }
     }
 }
 
-fn breaks_limit(rules: &IdentityRules, usable: &[Identifier], owners: &[&Profile]) -> bool {
-    let owned = owners.iter().flat_map(|profile| &profile.identifiers);
-    let mut all: Vec<&Identifier> = owned.chain(usable).collect();
-    all.sort();
-    all.dedup();
-    all.chunk_by(|a, b| a.kind() == b.kind()).any(|same_kind| same_kind.len() > rules.rule(same_kind[0].kind()).limit)
+/// The owner of a device who is another user than those of the event.
+fn foreign_owner<'a>(
+    identifier: &Identifier,
+    users: &[Identifier],
+    owner_of: &impl Fn(&Identifier) -> Option<&'a Profile>,
+) -> Option<&'a Profile> {
+    if users.is_empty() || !DEVICES.contains(&identifier.kind()) {
+        return None;
+    }
+    let owner = owner_of(identifier)?;
+    let is_foreign = |theirs: &[&Identifier]| !theirs.is_empty() && theirs.iter().all(|user| !users.contains(user));
+    is_foreign(&users_of(owner)).then_some(owner)
+}
+
+/// Whether some two of these are known by different user ids.
+fn are_different_users(owners: &[&Profile], usable: &[Identifier]) -> bool {
+    let claimed: Vec<_> = usable.iter().filter(|identifier| identifier.kind() == USER).collect();
+    let mut users: Vec<_> = owners.iter().map(|owner| users_of(owner)).filter(|users| !users.is_empty()).collect();
+    let mut known = users.iter().flatten();
+    if claimed.iter().any(|user| known.all(|owned| owned != user)) {
+        users.push(claimed);
+    }
+    users.len() > 1
+}
+
+fn users_of(profile: &Profile) -> Vec<&Identifier> {
+    profile.identifiers().into_iter().filter(|identifier| identifier.kind() == USER).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::domain::identity_rules::IdentityRules;
 
     fn identifier(kind: &str, value: &str) -> Identifier {
         Identifier::parse(kind, value).expect("well-formed")
@@ -205,14 +415,19 @@ mod tests {
 
     fn profile(number: u8, identifiers: &[(&str, &str)]) -> Profile {
         let mut profile = Profile::new(ProfileId::from_bytes([number; 16]), Timestamp::from_micros(i64::from(number)));
-        profile.claim(identifiers.iter().map(|(kind, value)| identifier(kind, value)));
+        profile.claim(profile.id, identifiers.iter().map(|(kind, value)| identifier(kind, value)));
         profile
     }
 
     fn decide(profiles: &[Profile], event: &[(&str, &str)]) -> Resolution {
-        let rules = IdentityRules::default();
-        let candidates = rules.sort_out(event.iter().map(|(kind, value)| identifier(kind, value)).collect());
-        resolve(&rules, candidates, |wanted| profiles.iter().find(|profile| profile.identifiers.contains(wanted)))
+        decide_at(profiles, event, 100)
+    }
+
+    fn decide_at(profiles: &[Profile], event: &[(&str, &str)], second: i64) -> Resolution {
+        let resolver = Resolver::default();
+        let candidates = resolver.sort_out(event.iter().map(|(kind, value)| identifier(kind, value)).collect());
+        let owner = |wanted: &Identifier| profiles.iter().find(|profile| profile.owned(wanted).is_some());
+        resolver.resolve(candidates, Timestamp::from_micros(second), owner)
     }
 
     #[test]
@@ -245,7 +460,7 @@ mod tests {
         let resolution = decide(&[ann, bob.clone()], &[("email", "shared@b.c"), ("user_id", "bob")]);
         assert_eq!(resolution.owner, Owner::Known(bob.id));
         assert_eq!(resolution.claims, []);
-        let demoted = Demotion { identifier: identifier("email", "shared@b.c"), reason: DemotionReason::Limit };
+        let demoted = Demotion { identifier: identifier("email", "shared@b.c"), reason: DemotionReason::OtherUser };
         assert_eq!(resolution.demoted, [demoted]);
     }
 
@@ -261,19 +476,91 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_at_fault_is_demoted() {
+        let ann = profile(1, &[("user_id", "ann"), ("email", "shared@b.c")]);
+        let of_bob = [("user_id", "bob"), ("email", "shared@b.c"), ("device_id", "new")];
+        let resolution = decide(std::slice::from_ref(&ann), &of_bob);
+        assert_eq!(resolution.demoted.iter().map(|one| one.identifier.kind()).collect::<Vec<_>>(), ["email"]);
+        assert_eq!(resolution.claims, [identifier("user_id", "bob"), identifier("device_id", "new")]);
+    }
+
+    #[test]
     fn a_phone_number_without_its_country_is_demoted() {
-        let candidates = IdentityRules::default().sort_out(vec![identifier("phone", "0170 1234567")]);
+        let candidates = Resolver::default().sort_out(vec![identifier("phone", "0170 1234567")]);
         assert_eq!((candidates.usable, candidates.demoted[0].reason), (vec![], DemotionReason::Invalid));
     }
 
     #[test]
     fn values_that_stand_for_nobody_are_demoted() {
-        let rules = IdentityRules::default();
-        for nobody in ["", "0", "0000", "-1", "NULL", "undefined", "None", "anonymous", "Unknown", "N/A"] {
+        let rules = Resolver::default();
+        for nobody in [
+            "",
+            "0",
+            "00000000-0000-0000-0000-000000000000",
+            "0000",
+            "-1",
+            "NULL",
+            "undefined",
+            "None",
+            "anonymous",
+            "Unknown",
+            "N/A",
+        ] {
             let candidates = rules.sort_out(vec![identifier("user_id", nobody)]);
             assert_eq!(candidates.usable, [], "{nobody}");
             assert_eq!(candidates.demoted[0].reason, DemotionReason::Blocked);
         }
         assert_eq!(rules.sort_out(vec![identifier("user_id", "10")]).usable.len(), 1);
+    }
+
+    #[test]
+    fn a_shared_device_moves_to_the_user_who_logs_in_and_not_back_by_an_older_event() {
+        let mut ann = profile(1, &[("user_id", "ann"), ("device_id", "tablet")]);
+        ann.authenticate(&identifier("device_id", "tablet"), Timestamp::from_micros(50));
+        let of_bob = [("user_id", "bob"), ("device_id", "tablet")];
+        let later = decide_at(std::slice::from_ref(&ann), &of_bob, 60);
+        assert_eq!(later.owner, Owner::New);
+        assert_eq!(later.released, [Release { identifier: identifier("device_id", "tablet"), from: ann.id }]);
+        assert!(later.claims.contains(&identifier("device_id", "tablet")));
+        assert_eq!(later.authenticated, [identifier("device_id", "tablet")]);
+        let older = decide_at(std::slice::from_ref(&ann), &of_bob, 40);
+        assert_eq!((older.released, older.demoted[0].reason), (vec![], DemotionReason::Outdated));
+        assert_eq!(older.claims, [identifier("user_id", "bob")]);
+    }
+
+    #[test]
+    fn an_anonymous_visitor_who_logs_in_is_merged_not_moved() {
+        let (ann, visitor) = (profile(1, &[("user_id", "ann")]), profile(2, &[("anonymous_id", "v")]));
+        let resolution = decide(&[ann.clone(), visitor.clone()], &[("user_id", "ann"), ("anonymous_id", "v")]);
+        assert_eq!(resolution.owner, Owner::Merged { survivor: ann.id, sources: vec![visitor.id] });
+        assert_eq!(resolution.released, []);
+    }
+
+    #[test]
+    fn a_customer_keeps_what_exceeds_a_limit_that_was_lowered() {
+        let ann = profile(1, &[("user_id", "ann"), ("user_id", "anna"), ("email", "a@b.c")]);
+        let resolution = decide(std::slice::from_ref(&ann), &[("user_id", "anna"), ("email", "new@b.c")]);
+        assert_eq!((resolution.owner, resolution.demoted), (Owner::Known(ann.id), vec![]));
+        assert_eq!(resolution.claims, [identifier("email", "new@b.c")]);
+    }
+
+    #[test]
+    fn rules_of_a_workspace_block_values_and_patterns_and_set_limits() {
+        let rule = |kind: &str, limit| IdentifierRule { limit, ..IdentifierRule::default_of(kind) };
+        let blocked_patterns = vec!["@example\\.com$".to_owned()];
+        let email =
+            IdentifierRule { blocked_values: vec!["Till@Shop.DE".to_owned()], blocked_patterns, ..rule("email", 1) };
+        let resolver = Resolver::new(&Settings {
+            identity: IdentityRules { rules: vec![email, rule(ANY_CRM, 2)] },
+            default_phone_region: "DE".to_owned(),
+            ..Settings::default()
+        });
+        let blocked = |kind, value| resolver.sort_out(vec![identifier(kind, value)]).usable.is_empty();
+        assert!(blocked("email", "till@shop.de") && blocked("email", "x@example.com"));
+        assert!(!blocked("user_id", "till@shop.de") && !blocked("email", "x@example.org"));
+        assert_eq!((resolver.limit("email"), resolver.limit("crm:sap"), resolver.limit("user_id")), (1, 2, 1));
+        let national =
+            resolver.sort_out(vec![identifier("phone", "0170 1234567"), identifier("phone", "+491701234567")]);
+        assert_eq!(national.usable, [identifier("phone", "+491701234567")]);
     }
 }

@@ -30,6 +30,34 @@ pub const IDENTIFIERS_PER_EVENT: usize = 20;
 pub const IDENTIFIER_TYPE_BYTES: usize = 64;
 /// The value of an identifier.
 pub const IDENTIFIER_VALUE_BYTES: usize = 512;
+/// Rules of a workspace about types of identifiers.
+pub const IDENTIFIER_RULES: usize = 100;
+/// How many identifiers of a type a rule may allow a profile.
+pub const IDENTIFIER_LIMIT: std::ops::RangeInclusive<u32> = 1..=1_000;
+/// Priorities of types of identifiers.
+pub const IDENTIFIER_PRIORITY: std::ops::RangeInclusive<u32> = 1..=100;
+/// Blocked values of one rule.
+pub const BLOCKED_VALUES: usize = 1_000;
+/// Blocked patterns of one rule.
+pub const BLOCKED_PATTERNS: usize = 20;
+/// A blocked pattern.
+pub const PATTERN_BYTES: usize = 256;
+/// What a blocked pattern may take in memory.
+pub const PATTERN_COMPILED_BYTES: usize = 256 << 10;
+/// Profiles that one merge may join to another.
+pub const MERGE_SOURCES: usize = 50;
+/// Parts that a profile may be made of.
+pub const PROFILE_PARTS: usize = 1_000;
+/// Why an operator merges or unmerges, in words.
+pub const REASON_BYTES: usize = 1_024;
+/// Sources whose priority a workspace sets.
+pub const SOURCE_PRIORITIES: usize = 100;
+/// Priorities of sources.
+pub const SOURCE_PRIORITY: std::ops::RangeInclusive<i32> = -100..=100;
+/// Profiles that a preview of other identity rules looks at.
+pub const PREVIEW_PROFILES: usize = 50_000;
+/// Profiles, and pairs of them, that a preview names.
+pub const PREVIEW_SAMPLES: usize = 10;
 /// Short names: channel, touchpoint, event and page names, plan, topic, agent, case, order, product, category; and ids
 /// of ours that a request names, which are shorter.
 pub const NAME_BYTES: usize = 128;

@@ -1,12 +1,15 @@
 //! What a workspace may decide for itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity_rules::IdentityRules;
 use super::limits;
 use super::money::Currency;
 use super::payload::Payload;
+use super::phone;
 use super::time::days;
 use super::violation::Violations;
 
@@ -20,6 +23,12 @@ pub struct Settings {
     pub churn: ChurnDefinition,
     /// The currency that summaries are stated in; empty is each customer's first.
     pub currency: Currency,
+    /// ISO 3166-1 alpha-2 code of the region of phone numbers that are written without their country code; empty is none.
+    pub default_phone_region: String,
+    /// What is said about types of identifiers.
+    pub identity: IdentityRules,
+    /// How much sources count where two say something of the same moment; 0 for those that are not named.
+    pub source_priorities: BTreeMap<String, i32>,
 }
 
 /// What it means that a customer left.
@@ -52,6 +61,23 @@ pub enum ChurnKind {
 impl Settings {
     /// Checks everything that the types do not already rule out.
     pub fn check(&self, violations: &mut Violations) {
+        if !self.default_phone_region.is_empty() && !phone::is_region(&self.default_phone_region) {
+            violations
+                .add("default_phone_region", "must be a code of ISO 3166-1 alpha-2 with phone numbers, such as DE");
+        }
+        let (count, limit) = (self.source_priorities.len(), limits::SOURCE_PRIORITIES);
+        if count > limit {
+            violations.add("source_priorities", format!("has {count} items; the limit is {limit}"));
+        }
+        for (source, priority) in self.source_priorities.iter().take(limit) {
+            if source.is_empty() || source.len() > limits::EVENT_KEY_BYTES {
+                let bytes = limits::EVENT_KEY_BYTES;
+                violations.add("source_priorities", format!("must name sources by 1 to {bytes} bytes"));
+            } else if !limits::SOURCE_PRIORITY.contains(priority) {
+                let (low, high) = (limits::SOURCE_PRIORITY.start(), limits::SOURCE_PRIORITY.end());
+                violations.add(&format!("source_priorities.{source}"), format!("must be from {low} to {high}"));
+            }
+        }
         violations.within("churn", |violations| {
             if !limits::HORIZON.contains(&self.churn.horizon) {
                 violations.add("horizon", "must be from 1 day to 730 days");

@@ -23,7 +23,7 @@ impl CustomerKey {
 impl From<&Profile> for CustomerKey {
     /// By the smallest identifier, and by the profile id where the customer has none.
     fn from(profile: &Profile) -> Self {
-        profile.identifiers.iter().min().map_or_else(|| profile.id.into(), Self::from)
+        profile.identifiers().first().map_or_else(|| profile.id.into(), |identifier| Self::from(*identifier))
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
         let mut profile = Profile::new(ProfileId::from_bytes([1; 16]), Timestamp::MIN);
         assert!(CustomerKey::from(&profile) == CustomerKey::from(profile.id));
         let (email, user) = (identifier("email", "ann@example.com"), identifier("user_id", "7"));
-        profile.identifiers = vec![user, email.clone()];
+        profile.claim(profile.id, [user, email.clone()]);
         assert!(CustomerKey::from(&profile) == CustomerKey::from(&email));
         profile.id = ProfileId::from_bytes([2; 16]);
         assert!(CustomerKey::from(&profile) == CustomerKey::from(&email));

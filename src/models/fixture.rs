@@ -34,6 +34,7 @@ pub(super) fn event(at: f64, channel: &str, payload: Payload) -> Event {
         identifiers: Vec::new(),
         times: EventTimes::resolve(Some(day(at)), None, day(at)),
         channel: channel.to_owned(),
+        source_priority: 0,
         touchpoint: String::new(),
         payload,
     }
@@ -134,7 +135,7 @@ pub(super) fn profiles(customers: &[Customer], first_id: u128) -> Vec<(Profile, 
     let profile = |(number, (_, timeline)): (usize, &'_ Customer)| {
         // Ids in another order than the customers.
         let mut profile = Profile::new(id(first_id + (number as u128 * 7_919) % 10_007), day(0.0));
-        profile.claim(Identifier::parse("user_id", &format!("customer-{number}")));
+        profile.claim(profile.id, Identifier::parse("user_id", &format!("customer-{number}")));
         profile.state = state(timeline);
         profile
     };

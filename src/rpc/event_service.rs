@@ -6,13 +6,14 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::call::Call;
 use super::convert::page::Budget;
-use super::convert::{customer, event, page, read, time};
+use super::convert::{customer, event, page, read, rejection, time};
 use super::event_stream::EventStream;
 use super::layers::Admission;
 use super::pb::event_service_server::EventService;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, EventFilter, EventQuery, IngestMode, Outcome, OutcomeStatus, Result, produce};
+use crate::app::{App, Error, EventFilter, EventQuery, Outcome, OutcomeStatus, Result, WriteMode, produce};
+use crate::domain::limits;
 use crate::domain::payload::Payload;
 use crate::domain::violation::Violations;
 
@@ -29,7 +30,7 @@ impl Events {
     }
 
     async fn ingest(&self, call: &Call, request: pb::IngestEventsRequest) -> Result<pb::IngestEventsResponse> {
-        let mode = if request.validate_only { IngestMode::ValidateOnly } else { IngestMode::Commit };
+        let mode = if request.validate_only { WriteMode::ValidateOnly } else { WriteMode::Commit };
         let ingested = self.app.ingest_events(&call.caller, event::batch(request.events), mode).await?;
         Ok(pb::IngestEventsResponse {
             results: results(call, ingested.outcomes),
@@ -47,6 +48,16 @@ impl Events {
         let (page, revision) = self.app.list_events(&call.caller, &customer, &query, &read).await?;
         let (events, next_page_token) = page::to_pb(page, |found| event::to_pb(found.clone()));
         Ok(pb::ListEventsResponse { events, next_page_token, revision: revision.to_string() })
+    }
+
+    async fn rejections(&self, call: &Call, request: pb::ListRejectionsRequest) -> Result<pb::ListRejectionsResponse> {
+        let mut violations = Violations::new();
+        violations.check_text("source", &request.source, limits::EVENT_KEY_BYTES);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_rejections(&call.caller, &request.source, &wanted, &read).await?;
+        let (rejections, next_page_token) = page::to_pb(page, rejection::to_pb);
+        Ok(pb::ListRejectionsResponse { rejections, next_page_token, revision: revision.to_string() })
     }
 }
 
@@ -71,6 +82,14 @@ impl EventService for Events {
         let stream = EventStream::new(self.app.clone(), call, self.admission.clone());
         let answers = produce(1, panicked, |sender| stream.run(requests, sender, self.stopping.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn list_rejections(
+        &self,
+        request: Request<pb::ListRejectionsRequest>,
+    ) -> std::result::Result<Response<pb::ListRejectionsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.rejections(&call, request).await)
     }
 
     async fn list_events(

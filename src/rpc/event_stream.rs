@@ -9,7 +9,7 @@ use super::event_service::results;
 use super::layers::Admission;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, IngestMode, Result};
+use crate::app::{App, Error, Result, WriteMode};
 
 type Answers = mpsc::Sender<std::result::Result<pb::StreamEventsResponse, Status>>;
 
@@ -61,7 +61,7 @@ impl EventStream {
     async fn take_in(&mut self, request: pb::StreamEventsRequest) -> Result<pb::StreamEventsResponse> {
         self.check_sequence(request.sequence)?;
         let batch = event::batch(request.events);
-        let ingested = self.app.ingest_events(&self.call.caller, batch, IngestMode::Commit).await?;
+        let ingested = self.app.ingest_events(&self.call.caller, batch, WriteMode::Commit).await?;
         Ok(pb::StreamEventsResponse {
             results: results(&self.call, ingested.outcomes),
             durable_sequence: request.sequence,

@@ -4,12 +4,12 @@ use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::convert::page::{self, Budget};
-use super::convert::{customer, mask::Mask, read};
+use super::convert::{customer, mask::Mask, merge, read};
 use super::pb::batch_get_profiles_result::Result as Outcome;
 use super::pb::profile_service_server::ProfileService;
 use super::reply::Viewer;
 use super::{pb, status};
-use crate::app::{App, Found, Result};
+use crate::app::{App, Found, Invalid, Result, RulesChange, WriteMode};
 use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
@@ -58,6 +58,65 @@ impl Profiles {
         let (profiles, next_page_token) = page::to_pb(page, |found| viewer.show(found));
         Ok(pb::ListProfilesResponse { profiles, next_page_token, revision: revision.to_string() })
     }
+
+    async fn merge(&self, call: &Call, request: pb::MergeProfilesRequest) -> Result<pb::MergeProfilesResponse> {
+        let (mode, named) = (mode(request.validate_only), !request.validate_only);
+        let wanted = merge::request(request);
+        let merged = self.app.merge_profiles(&call.caller, &wanted, mode).await?;
+        let viewer = Viewer::new(&self.app, call, Mask::default()).await?;
+        Ok(pb::MergeProfilesResponse {
+            merge_id: if named { merged.record.id.to_string() } else { String::new() },
+            profile: Some(viewer.show(&merged.found)),
+            outcomes: merge::outcomes(&merged),
+            revision: merged.revision.to_string(),
+        })
+    }
+
+    async fn unmerge(&self, call: &Call, request: pb::UnmergeProfilesRequest) -> Result<pb::UnmergeProfilesResponse> {
+        let mode = mode(request.validate_only);
+        let wanted = merge::undo(request)?;
+        let unmerged = self.app.unmerge_profiles(&call.caller, &wanted, mode).await?;
+        let viewer = Viewer::new(&self.app, call, Mask::default()).await?;
+        let profiles = unmerged.found.iter().map(|found| viewer.show(found)).collect();
+        Ok(pb::UnmergeProfilesResponse { profiles, revision: unmerged.revision.to_string() })
+    }
+
+    async fn list_merges(&self, call: &Call, request: pb::ListMergesRequest) -> Result<pb::ListMergesResponse> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
+        let (page, revision) = self.app.list_merges(&call.caller, &customer, &wanted, &read).await?;
+        let (merges, next_page_token) = page::to_pb(page, merge::record);
+        Ok(pb::ListMergesResponse { merges, next_page_token, revision: revision.to_string() })
+    }
+
+    async fn rules(&self, call: &Call, request: pb::GetIdentityRulesRequest) -> Result<pb::GetIdentityRulesResponse> {
+        let mut violations = Violations::new();
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
+        let view = self.app.get_identity_rules(&call.caller, at_least).await?;
+        Ok(pb::GetIdentityRulesResponse { revision: view.revision.to_string(), rules: Some(merge::rules(view)) })
+    }
+
+    async fn update_rules(
+        &self,
+        call: &Call,
+        request: pb::UpdateIdentityRulesRequest,
+    ) -> Result<pb::UpdateIdentityRulesResponse> {
+        let mode = mode(request.validate_only);
+        let change = merge::rules_from_pb(request);
+        let RulesChange { view, preview } = self.app.update_identity_rules(&call.caller, change, mode).await?;
+        Ok(pb::UpdateIdentityRulesResponse {
+            revision: view.revision.to_string(),
+            rules: Some(merge::rules(view)),
+            preview: preview.map(merge::preview),
+        })
+    }
+}
+
+fn mode(validate_only: bool) -> WriteMode {
+    if validate_only { WriteMode::ValidateOnly } else { WriteMode::Commit }
 }
 
 #[tonic::async_trait]
@@ -84,6 +143,46 @@ impl ProfileService for Profiles {
     ) -> std::result::Result<Response<pb::ListProfilesResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.list(&call, request).await)
+    }
+
+    async fn merge_profiles(
+        &self,
+        request: Request<pb::MergeProfilesRequest>,
+    ) -> std::result::Result<Response<pb::MergeProfilesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.merge(&call, request).await)
+    }
+
+    async fn unmerge_profiles(
+        &self,
+        request: Request<pb::UnmergeProfilesRequest>,
+    ) -> std::result::Result<Response<pb::UnmergeProfilesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.unmerge(&call, request).await)
+    }
+
+    async fn list_merges(
+        &self,
+        request: Request<pb::ListMergesRequest>,
+    ) -> std::result::Result<Response<pb::ListMergesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.list_merges(&call, request).await)
+    }
+
+    async fn get_identity_rules(
+        &self,
+        request: Request<pb::GetIdentityRulesRequest>,
+    ) -> std::result::Result<Response<pb::GetIdentityRulesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.rules(&call, request).await)
+    }
+
+    async fn update_identity_rules(
+        &self,
+        request: Request<pb::UpdateIdentityRulesRequest>,
+    ) -> std::result::Result<Response<pb::UpdateIdentityRulesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.update_rules(&call, request).await)
     }
 }
 

@@ -172,6 +172,7 @@ fn of_missing(resource: Resource, name: &str, message: &str) -> Refused {
         Resource::Segment => (ErrorReason::SegmentNotFound, "rapport.v1.Segment"),
         Resource::Model => (ErrorReason::ModelNotFound, "rapport.v1.Model"),
         Resource::TrainingRun => (ErrorReason::TrainingRunNotFound, "rapport.v1.TrainingRun"),
+        Resource::Merge => (ErrorReason::MergeNotFound, "rapport.v1.MergeRecord"),
     };
     Refused::new(Code::NotFound, reason, message).resource(resource_type, name)
 }
@@ -194,6 +195,9 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
         Reason::Refused(crate::domain::decision::Refusal::TraitLimit) => {
             refused(ErrorReason::TraitLimitReached).precondition("traits")
         }
+        Reason::IdentifierLimit { kind, .. } => refused(ErrorReason::IdentifierLimitReached).precondition(kind),
+        Reason::PartLimit => refused(ErrorReason::IdentifierLimitReached).precondition("sources"),
+        Reason::MergeUndone => refused(ErrorReason::MergeUndone).precondition("merge_id"),
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
         Reason::Contention => refused(ErrorReason::Conflict),
         Reason::ConsentDenied { purpose } => refused(ErrorReason::ConsentDenied).about("purpose", purpose),

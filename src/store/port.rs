@@ -96,9 +96,10 @@ pub trait EventReader {
     /// The events accepted under `keys`, in their order; `None` where there is none within the idempotency window.
     async fn find_events(&self, workspace: &WorkspaceId, keys: &[EventKey]) -> Result<Vec<Option<StoredEvent>>>;
 
-    /// All events of each customer of `ids`, in their order, each timeline in canonical order and complete over
-    /// merges; an unknown customer has none.
-    async fn timelines(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Vec<Event>>>;
+    /// The events that were accepted for each of `parts`, in their order, each timeline in canonical order; an unknown
+    /// part has none. A customer's timeline is that of all parts of their profile; neither a merge nor its end moves
+    /// an event.
+    async fn timelines(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<Vec<Event>>>;
 }
 
 /// Reads of documents.

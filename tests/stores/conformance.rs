@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use rapport::domain::event::EventKey;
-use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
+use rapport::domain::fact::{Document, DocumentKey, DocumentKind, Fact, MergeFact, MergedSource};
 use rapport::domain::fold;
-use rapport::domain::id::{ProfileId, Revision, RunId};
+use rapport::domain::id::{MergeId, ProfileId, Revision, RunId};
 use rapport::domain::model::{ModelKind, ModelVersion};
+use rapport::domain::profile::Profile;
 use rapport::domain::settings::Settings;
 use rapport::domain::training::TrainingRun;
 use rapport::domain::value::Map;
 use rapport::store::{Error, Precondition, Store};
 
-use crate::fixture::{at, belongs, commit, commit_document, event, id, large_event, merge, user, workspace};
+use crate::fixture::{
+    at, belongs, belongs_to_part, commit, commit_document, event, id, large_event, merge, timeline, unmerge, user,
+    workspace,
+};
 
 pub(crate) async fn an_empty_store_answers_with_nothing(store: &dyn Store) {
     let acme = workspace("acme");
@@ -34,9 +38,9 @@ pub(crate) async fn a_commit_is_read_back(store: &dyn Store) {
     assert_eq!(store.revision(), revision);
     let profile = store.profiles(&acme, &[id(1)]).await.expect("read").remove(0).expect("exists");
     assert_eq!((profile.id, profile.revision), (id(1), revision));
-    assert_eq!(profile.identifiers, [user("ann")]);
+    assert_eq!(profile.identifiers(), [&user("ann")]);
     assert_eq!(profile.state.activity.events(), 2);
-    assert_eq!(profile.create_time, at(20));
+    assert_eq!(profile.create_time(), at(20));
     assert_eq!(store.owners(&acme, &[user("ann")]).await.expect("read"), [Some(id(1))]);
     let timeline = store.timelines(&acme, &[id(1)]).await.expect("read").remove(0);
     assert_eq!(timeline, [event("e1", 10), event("e2", 20)]);
@@ -136,10 +140,11 @@ pub(crate) async fn a_merge_moves_identifiers_and_history(store: &dyn Store) {
     let survivor = both[0].clone().expect("exists");
     assert_eq!(survivor.id, id(1));
     assert_eq!(survivor.state.activity.events(), 3);
-    let timelines = store.timelines(&acme, &[id(2), id(1)]).await.expect("read");
-    assert_eq!(timelines[0], [event("e2", 5), event("e1", 10), event("e3", 20)]);
-    assert_eq!(timelines[0], timelines[1]);
-    assert_eq!(survivor.state, fold::refold(&timelines[0]));
+    let both = timeline(store, &acme, id(2)).await;
+    assert_eq!(both, [event("e2", 5), event("e1", 10), event("e3", 20)]);
+    assert_eq!(survivor.state, fold::refold(&both));
+    let parts = store.timelines(&acme, &[id(2), id(1)]).await.expect("read");
+    assert_eq!(parts, [vec![event("e2", 5)], vec![event("e1", 10), event("e3", 20)]]);
     let scanned: Vec<ProfileId> =
         store.scan_profiles(&acme, None, 10).await.expect("read").iter().map(|profile| profile.id).collect();
     assert_eq!(scanned, [id(1)]);
@@ -159,7 +164,60 @@ pub(crate) async fn ids_resolve_through_chains_of_merges(store: &dyn Store) {
     commit(store, &acme, vec![merge(id(3), &[id(2)])], Vec::new()).await.expect("commits");
     let found = store.profiles(&acme, &[id(1), id(2), id(3)]).await.expect("read");
     assert!(found.iter().all(|profile| profile.as_ref().is_some_and(|profile| profile.id == id(3))));
-    assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read")[0].len(), 3);
+    assert_eq!(timeline(store, &acme, id(1)).await.len(), 3);
+}
+
+pub(crate) async fn an_unmerge_gives_both_sides_what_was_theirs_and_what_came_since(store: &dyn Store) {
+    let acme = workspace("acme");
+    commit(store, &acme, vec![belongs(id(1), event("e1", 10), &[user("ann")])], Vec::new()).await.expect("commits");
+    commit(store, &acme, vec![belongs(id(2), event("e2", 5), &[user("bob")])], Vec::new()).await.expect("commits");
+    let before = store.profiles(&acme, &[id(1), id(2)]).await.expect("read");
+    commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
+    commit(store, &acme, vec![unmerge(id(1), &[&[id(1)], &[id(2)]])], Vec::new()).await.expect("commits");
+    let after = store.profiles(&acme, &[id(1), id(2)]).await.expect("read");
+    for (before, after) in before.into_iter().zip(after) {
+        let (before, after) = (before.expect("exists"), after.expect("exists"));
+        assert!(after.revision > before.revision);
+        assert_eq!(Profile { revision: after.revision, update_time: after.update_time, ..before }, after);
+    }
+
+    commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
+    let since = vec![
+        belongs_to_part(id(1), id(2), event("e3", 20), &[user("rob")]),
+        belongs_to_part(id(1), id(1), event("e4", 30), &[]),
+    ];
+    commit(store, &acme, since, Vec::new()).await.expect("commits");
+    commit(store, &acme, vec![unmerge(id(1), &[&[id(1)], &[id(2)]])], Vec::new()).await.expect("commits");
+    assert_eq!(timeline(store, &acme, id(1)).await, [event("e1", 10), event("e4", 30)]);
+    assert_eq!(timeline(store, &acme, id(2)).await, [event("e2", 5), event("e3", 20)]);
+    let owners = store.owners(&acme, &[user("ann"), user("bob"), user("rob")]).await.expect("read");
+    assert_eq!(owners, [Some(id(1)), Some(id(2)), Some(id(2))]);
+    let found = store.find_events(&acme, &[event("e3", 20).key]).await.expect("read").remove(0).expect("exists");
+    assert_eq!(found.profile, id(2));
+    let scanned = store.scan_profiles(&acme, None, 10).await.expect("read");
+    assert_eq!(scanned.iter().map(|profile| profile.id).collect::<Vec<_>>(), [id(1), id(2)]);
+    assert_eq!(scanned[1].state, fold::refold(&timeline(store, &acme, id(2)).await));
+}
+
+pub(crate) async fn an_unmerge_leaves_later_merges_with_the_side_that_they_are_linked_to(store: &dyn Store) {
+    let acme = workspace("acme");
+    for number in 1..=3 {
+        let facts = vec![belongs(id(number), event(&number.to_string(), i64::from(number)), &[])];
+        commit(store, &acme, facts, Vec::new()).await.expect("commits");
+    }
+    commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
+    // The third is linked to the part that joined, although the first is the survivor.
+    let source = MergedSource { profile: id(3), part: id(3), to: id(2) };
+    let later = MergeFact { id: MergeId::from_bytes([8; 16]), survivor: id(1), sources: vec![source] };
+    commit(store, &acme, vec![Fact::Merge(later)], Vec::new()).await.expect("commits");
+    let whole = store.profiles(&acme, &[id(3)]).await.expect("read").remove(0).expect("exists");
+    let groups = whole.groups_without(MergeId::from_bytes([9; 16]));
+    assert_eq!((whole.id, &groups), (id(1), &vec![vec![id(1)], vec![id(2), id(3)]]));
+    commit(store, &acme, vec![unmerge(id(1), &[&groups[0], &groups[1]])], Vec::new()).await.expect("commits");
+    let found = store.profiles(&acme, &[id(1), id(2), id(3)]).await.expect("read");
+    let ids: Vec<_> = found.into_iter().flatten().map(|profile| profile.id).collect();
+    assert_eq!(ids, [id(1), id(2), id(2)]);
+    assert_eq!(timeline(store, &acme, id(3)).await, [event("2", 2), event("3", 3)]);
 }
 
 pub(crate) async fn a_merge_within_the_commit_that_creates_its_source_is_whole(store: &dyn Store) {
@@ -172,7 +230,7 @@ pub(crate) async fn a_merge_within_the_commit_that_creates_its_source_is_whole(s
     ];
     commit(store, &acme, facts, Vec::new()).await.expect("commits");
     assert_eq!(store.owners(&acme, &[user("bob")]).await.expect("read"), [Some(id(1))]);
-    assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read")[0].len(), 3);
+    assert_eq!(timeline(store, &acme, id(1)).await.len(), 3);
     let found = store.profiles(&acme, &[id(2)]).await.expect("read").remove(0).expect("resolves");
     assert_eq!((found.id, found.state.activity.events()), (id(1), 3));
     assert_eq!(
@@ -206,7 +264,7 @@ pub(crate) async fn long_timelines_are_complete(store: &dyn Store) {
     assert_eq!([timelines[0].len(), timelines[1].len()], [350, 350]);
     commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
     commit(store, &acme, vec![belongs(id(1), event("last", 1_000), &[])], Vec::new()).await.expect("commits");
-    let timeline = store.timelines(&acme, &[id(1)]).await.expect("read").remove(0);
+    let timeline = timeline(store, &acme, id(1)).await;
     assert_eq!(timeline.len(), 701);
     assert!(timeline.is_sorted_by_key(|event| event.order()));
 }

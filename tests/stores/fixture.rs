@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use rapport::domain::event::{Event, EventKey, EventTimes};
-use rapport::domain::fact::{Document, EventFact, Fact, MergeFact};
+use rapport::domain::fact::{Document, EventFact, Fact, MergeFact, MergedSource, UnmergeFact};
+use rapport::domain::fold;
 use rapport::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::payload::{Identify, Payload, Track};
@@ -42,6 +43,7 @@ pub(crate) fn event_with(event_id: &str, second: i64, payload: Payload) -> Event
         identifiers: Vec::new(),
         times: EventTimes { original: None, sent: None, received: at(second), event: at(second), clamped: false },
         channel: "web".to_owned(),
+        source_priority: 0,
         touchpoint: String::new(),
         payload,
     }
@@ -54,11 +56,24 @@ pub(crate) fn large_event(event_id: &str, second: i64, bytes: usize) -> Event {
 }
 
 pub(crate) fn belongs(profile: ProfileId, event: Event, claims: &[Identifier]) -> Fact {
-    Fact::Event(EventFact { profile, event, claims: claims.to_vec(), demoted: Vec::new() })
+    belongs_to_part(profile, profile, event, claims)
+}
+
+/// An event of a profile that stays with one of its parts.
+pub(crate) fn belongs_to_part(profile: ProfileId, part: ProfileId, event: Event, claims: &[Identifier]) -> Fact {
+    let (claims, (released, authenticated, demoted)) = (claims.to_vec(), Default::default());
+    Fact::Event(EventFact { profile, part, event, claims, released, authenticated, demoted })
+}
+
+pub(crate) fn unmerge(profile: ProfileId, groups: &[&[ProfileId]]) -> Fact {
+    let groups = groups.iter().map(|group| group.to_vec()).collect();
+    Fact::Unmerge(UnmergeFact { merge: MergeId::from_bytes([9; 16]), profile, groups })
 }
 
 pub(crate) fn merge(survivor: ProfileId, sources: &[ProfileId]) -> Fact {
-    Fact::Merge(MergeFact { id: MergeId::from_bytes([9; 16]), survivor, sources: sources.to_vec() })
+    let source = |profile: &ProfileId| MergedSource { profile: *profile, part: *profile, to: survivor };
+    let sources = sources.iter().map(source).collect();
+    Fact::Merge(MergeFact { id: MergeId::from_bytes([9; 16]), survivor, sources })
 }
 
 /// Commits facts with the preconditions that a decision on the present state would name, and `more`.
@@ -75,7 +90,7 @@ pub(crate) async fn commit(
         .zip(found)
         .filter_map(|(id, profile)| profile.filter(|profile| profile.id == *id).map(|profile| (*id, profile)))
         .collect();
-    let known: Vec<ProfileId> = profiles.keys().copied().collect();
+    let known: Vec<ProfileId> = profiles.values().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
     let timelines = store.timelines(workspace, &known).await?;
     let mut preconditions = more;
     preconditions
@@ -87,6 +102,15 @@ pub(crate) async fn commit(
     let before = Loaded { profiles, timelines: known.into_iter().zip(timelines).collect() };
     let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
     store.commit(Commit { workspace: workspace.clone(), time, preconditions, facts, projection }).await
+}
+
+/// The whole timeline of a customer: that of all parts of their profile.
+pub(crate) async fn timeline(store: &dyn Store, workspace: &WorkspaceId, customer: ProfileId) -> Vec<Event> {
+    let profile = store.profiles(workspace, &[customer]).await.expect("read").remove(0).expect("exists");
+    let parts: Vec<ProfileId> = profile.parts.iter().map(|part| part.id).collect();
+    let mut timeline = store.timelines(workspace, &parts).await.expect("read").concat();
+    fold::sort(&mut timeline);
+    timeline
 }
 
 pub(crate) async fn commit_document(

@@ -52,6 +52,8 @@ every_adapter![
     a_stale_document_is_a_conflict_and_changes_nothing,
     a_merge_moves_identifiers_and_history,
     ids_resolve_through_chains_of_merges,
+    an_unmerge_gives_both_sides_what_was_theirs_and_what_came_since,
+    an_unmerge_leaves_later_merges_with_the_side_that_they_are_linked_to,
     a_merge_within_the_commit_that_creates_its_source_is_whole,
     timelines_are_in_canonical_order,
     long_timelines_are_complete,

@@ -5,6 +5,7 @@
 mod errors;
 mod events;
 mod faults;
+mod identity;
 mod predictions;
 mod profiles;
 mod settings;

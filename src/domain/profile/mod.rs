@@ -1,6 +1,7 @@
 //! A customer's profile: what all accepted events of one customer add up to.
 
 pub mod activity;
+pub mod part;
 pub mod purchases;
 pub mod subscription;
 pub mod support;

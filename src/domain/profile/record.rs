@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
+use super::part::{self, Link, Owned, Part};
 use super::purchases::Purchases;
 use super::subscription::Subscription;
 use super::support::Support;
@@ -8,24 +9,24 @@ use super::surveys::Surveys;
 use super::traits::Traits;
 use crate::domain::buckets::Buckets;
 use crate::domain::event::OrderKey;
-use crate::domain::id::{ProfileId, Revision};
+use crate::domain::id::{MergeId, ProfileId, Revision};
 use crate::domain::identifier::Identifier;
 use crate::domain::time::Timestamp;
 
 /// One customer, as of the last commit that touched them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// The customer, for ever.
+    /// The customer, for ever: the id of the first part.
     pub id: ProfileId,
     /// The commit that last changed the profile.
     pub revision: Revision,
-    /// When the profile came to be, by our clock; the earliest of its parts after a merge.
-    pub create_time: Timestamp,
     /// When the profile last changed, by our clock.
     pub update_time: Timestamp,
-    /// What the customer is known by, sorted.
-    pub identifiers: Vec<Identifier>,
-    /// What the events add up to.
+    /// What it is made of: itself, then those that merged into it, in the order in which they did.
+    pub parts: Vec<Part>,
+    /// The merges that hold the parts together, one less than parts.
+    pub links: Vec<Link>,
+    /// What the events of all parts add up to.
     pub state: State,
 }
 
@@ -35,18 +36,105 @@ impl Profile {
         Self {
             id,
             revision: Revision::default(),
-            create_time,
             update_time: create_time,
-            identifiers: Vec::new(),
+            parts: vec![Part::new(id, create_time)],
+            links: Vec::new(),
             state: State::default(),
         }
     }
 
-    /// Adds identifiers, keeping them sorted and each once.
-    pub fn claim(&mut self, identifiers: impl IntoIterator<Item = Identifier>) {
-        self.identifiers.extend(identifiers);
-        self.identifiers.sort();
-        self.identifiers.dedup();
+    /// When the customer came to be known, by our clock: the earliest of the parts.
+    pub fn create_time(&self) -> Timestamp {
+        self.parts.iter().map(|part| part.create_time).min().unwrap_or(self.update_time)
+    }
+
+    /// What the customer is known by, sorted.
+    pub fn identifiers(&self) -> Vec<&Identifier> {
+        let owned = self.parts.iter().flat_map(|part| &part.identifiers);
+        let mut identifiers: Vec<_> = owned.map(|owned| &owned.identifier).collect();
+        identifiers.sort();
+        identifiers
+    }
+
+    /// What is known about an identifier of the customer.
+    pub fn owned(&self, identifier: &Identifier) -> Option<&Owned> {
+        self.parts.iter().find_map(|part| Some(&part.identifiers[part.position(identifier).ok()?]))
+    }
+
+    /// The part that an event with these identifiers belongs to: the first that owns any of them, or the first of all.
+    pub fn part_of(&self, identifiers: &[Identifier]) -> ProfileId {
+        let owns_any = |part: &&Part| identifiers.iter().any(|identifier| part.position(identifier).is_ok());
+        self.parts.iter().find(owns_any).map_or(self.id, |part| part.id)
+    }
+
+    /// Gives identifiers to a part. It has each once.
+    pub fn claim(&mut self, part: ProfileId, identifiers: impl IntoIterator<Item = Identifier>) {
+        let Some(part) = self.parts.iter_mut().find(|known| known.id == part) else { return };
+        for identifier in identifiers {
+            if let Err(place) = part.position(&identifier) {
+                part.identifiers.insert(place, Owned { identifier, authenticated: None });
+            }
+        }
+    }
+
+    /// Takes an identifier away.
+    pub fn release(&mut self, identifier: &Identifier) {
+        for part in &mut self.parts {
+            if let Ok(place) = part.position(identifier) {
+                part.identifiers.remove(place);
+            }
+        }
+    }
+
+    /// Forgets the identifiers that are not kept.
+    pub fn retain_identifiers(&mut self, keep: impl Fn(&Identifier) -> bool) {
+        for part in &mut self.parts {
+            part.identifiers.retain(|owned| keep(&owned.identifier));
+        }
+    }
+
+    /// Notes that a device was seen with its user at an event time.
+    pub fn authenticate(&mut self, identifier: &Identifier, time: Timestamp) {
+        for part in &mut self.parts {
+            if let Ok(place) = part.position(identifier) {
+                let authenticated = &mut part.identifiers[place].authenticated;
+                *authenticated = (*authenticated).max(Some(time));
+            }
+        }
+    }
+
+    /// Takes over the parts of another profile. The states are not joined: the events must be folded anew.
+    pub fn absorb(&mut self, other: Self, link: Link) {
+        self.parts.extend(other.parts);
+        self.links.extend(other.links);
+        self.links.push(link);
+        self.update_time = self.update_time.max(other.update_time);
+    }
+
+    /// The groups that the parts would fall into without a merge, each with the part first that it would be named by.
+    /// More than one only where the merge is one of this profile's.
+    pub fn groups_without(&self, merge: MergeId) -> Vec<Vec<ProfileId>> {
+        part::groups(&self.parts, self.links.iter().filter(|link| link.merge != merge))
+    }
+
+    /// Falls apart into the groups, without the links of a merge. The states are empty: the events must be folded anew.
+    pub fn split(mut self, merge: MergeId, groups: &[Vec<ProfileId>]) -> Vec<Self> {
+        self.links.retain(|link| link.merge != merge);
+        let mut split = Vec::with_capacity(groups.len());
+        for group in groups {
+            let Some(id) = group.first() else { continue };
+            let parts = group.iter().filter_map(|id| self.parts.iter().find(|part| part.id == *id).cloned());
+            let links = self.links.iter().filter(|link| group.contains(&link.target)).copied();
+            split.push(Self {
+                id: *id,
+                revision: self.revision,
+                update_time: self.update_time,
+                parts: parts.collect(),
+                links: links.collect(),
+                state: State::default(),
+            });
+        }
+        split
     }
 }
 

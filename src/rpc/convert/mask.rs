@@ -39,6 +39,11 @@ impl Mask {
         self.is_everything() || self.0.contains_key(field)
     }
 
+    /// Whether a top-level field is named: for fields that are left out of everything.
+    pub(in crate::rpc) fn names(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
     /// Clears what the mask does not name, except the name of the profile.
     pub(in crate::rpc) fn apply(&self, profile: &mut pb::Profile) {
         if self.is_everything() {
@@ -108,7 +113,7 @@ macro_rules! masked {
 }
 
 masked!(Profile {
-    profile_id, identifiers, traits, segment_id, etag, create_time, update_time, first_seen_time, last_seen_time;
+    profile_id, identifiers, traits, trait_sources, segment_id, etag, create_time, update_time, first_seen_time, last_seen_time;
     activity: Activity, purchases: PurchaseSummary, support: SupportSummary, surveys: SurveySummary,
     subscription: SubscriptionSummary
 });

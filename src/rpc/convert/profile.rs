@@ -1,13 +1,15 @@
 //! Profiles.
 
+use std::collections::BTreeMap;
+
 use super::{count, mask::Mask, payload, summary, time, value};
 use crate::app::Found;
 use crate::domain::identifier::Identifier;
-use crate::domain::identity::IdentityRules;
+use crate::domain::identity_rules::IdentifierRule;
 use crate::domain::money::Currency;
 use crate::domain::profile::Profile;
 use crate::domain::profile::subscription::Subscription;
-use crate::domain::profile::traits::Traits;
+use crate::domain::profile::traits::{Trait, Traits};
 use crate::domain::value::Map;
 use crate::rpc::pb;
 
@@ -23,12 +25,13 @@ impl View<'_> {
     /// A profile with the fields that are asked for; `segment_of` is called only where its answer is.
     pub(in crate::rpc) fn to_pb(&self, found: &Found, segment_of: impl FnOnce(&Found) -> String) -> pb::Profile {
         let wants = |field| self.mask.wants(field);
-        let Profile { id, revision, create_time, update_time, identifiers, state } = &found.profile;
+        let Profile { id, revision, update_time, state, .. } = &found.profile;
         let seen = state.activity.all;
         let mut profile = pb::Profile {
             profile_id: id.to_string(),
-            identifiers: if wants("identifiers") { most_telling_first(identifiers) } else { Vec::new() },
+            identifiers: if wants("identifiers") { most_telling_first(&found.profile) } else { Vec::new() },
             traits: wants("traits").then(|| value::to_pb(&stated(&state.traits))),
+            trait_sources: if self.mask.names("trait_sources") { sources(&state.traits) } else { BTreeMap::new() },
             activity: wants("activity").then(|| summary::activity(&state.activity)),
             purchases: wants("purchases").then(|| summary::purchases(&state.purchases, self.currency)).flatten(),
             support: wants("support").then(|| summary::support(&state.support)).flatten(),
@@ -36,7 +39,7 @@ impl View<'_> {
             subscription: state.subscription.as_ref().map(|found| self.subscription(found)),
             segment_id: if wants("segment_id") { segment_of(found) } else { String::new() },
             etag: revision.to_string(),
-            create_time: Some(time::to_pb(*create_time)),
+            create_time: Some(time::to_pb(found.profile.create_time())),
             update_time: Some(time::to_pb(*update_time)),
             first_seen_time: seen.map(|seen| time::to_pb(seen.first)),
             last_seen_time: seen.map(|seen| time::to_pb(seen.last)),
@@ -60,15 +63,20 @@ impl View<'_> {
     }
 }
 
-fn most_telling_first(identifiers: &[Identifier]) -> Vec<pb::Identifier> {
-    let rules = IdentityRules::default();
-    let mut identifiers: Vec<&Identifier> = identifiers.iter().collect();
-    identifiers.sort_by_key(|identifier| rules.rule(identifier.kind()).priority);
+fn most_telling_first(profile: &Profile) -> Vec<pb::Identifier> {
+    let mut identifiers = profile.identifiers();
+    identifiers.sort_by_key(|identifier| IdentifierRule::default_of(identifier.kind()).priority);
     let sent = |identifier: &Identifier| pb::Identifier {
         r#type: identifier.kind().to_owned(),
         value: identifier.value().to_owned(),
     };
     identifiers.into_iter().map(sent).collect()
+}
+
+fn sources(traits: &Traits) -> BTreeMap<String, pb::TraitSource> {
+    let source =
+        |stated: &Trait| pb::TraitSource { source: stated.source.clone(), state_time: Some(time::to_pb(stated.time)) };
+    traits.iter().map(|(key, stated)| (key.clone(), source(stated))).collect()
 }
 
 fn stated(traits: &Traits) -> Map {

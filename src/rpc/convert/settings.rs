@@ -13,7 +13,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Settings as a caller sees them.
 pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
-    let Settings { churn, currency } = view.settings;
+    let Settings { churn, currency, default_phone_region, source_priorities, identity: _ } = view.settings;
     let kind = match churn.kind {
         ChurnKind::Contractual => pb::ChurnKind::Contractual,
         ChurnKind::Inactivity => pb::ChurnKind::Inactivity,
@@ -26,6 +26,8 @@ pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
         }),
         currency: currency.as_str().to_owned(),
         etag: view.etag,
+        default_phone_region,
+        source_priorities: source_priorities.into_iter().collect(),
     }
 }
 
@@ -34,25 +36,29 @@ pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
 /// # Errors
 /// [`Error::Invalid`](crate::app::Error::Invalid) naming every unknown path and every value that cannot be one.
 pub(in crate::rpc) fn change(request: pb::UpdateSettingsRequest) -> Result<SettingsChange> {
-    let sent = request.settings.unwrap_or_default();
-    let churn = sent.churn.unwrap_or_default();
+    let mut sent = request.settings.unwrap_or_default();
+    let churn = sent.churn.take().unwrap_or_default();
     let mut violations = Violations::new();
     request_id::check(&request.request_id, &mut violations);
     let fields = match request.update_mask {
         Some(mask) if !mask.paths.is_empty() => Fields::named(&mask.paths, &mut violations),
-        _ => Fields::present(&churn, &sent.currency),
+        _ => Fields::present(&churn, &sent),
     };
     let change = violations.within("settings", |violations| SettingsChange {
         churn_kind: fields.kind.then(|| churn_kind(churn.kind, violations)),
         churn_horizon: fields.horizon.then(|| horizon(churn.horizon, violations)),
         qualifying_events: fields.qualifying_events.then_some(churn.qualifying_events),
         currency: fields.currency.then(|| money::currency(&sent.currency, "currency", violations)),
+        default_phone_region: fields.default_phone_region.then_some(sent.default_phone_region),
+        source_priorities: fields.source_priorities.then(|| sent.source_priorities.into_iter().collect()),
         etag: sent.etag,
     });
     if !violations.is_empty() {
         // The use case is not reached, so the rest is checked here: a caller hears of all faults at once.
         let mut rest = Settings::default();
         rest.churn.qualifying_events = change.qualifying_events.clone().unwrap_or_default();
+        rest.source_priorities = change.source_priorities.clone().unwrap_or_default();
+        rest.default_phone_region = change.default_phone_region.clone().unwrap_or_default();
         violations.within("settings", |violations| rest.check(violations));
     }
     Invalid::check(violations).map(|()| change)
@@ -65,6 +71,8 @@ struct Fields {
     horizon: bool,
     qualifying_events: bool,
     currency: bool,
+    default_phone_region: bool,
+    source_priorities: bool,
 }
 
 impl Fields {
@@ -77,18 +85,22 @@ impl Fields {
                 "churn.horizon" => fields.horizon = true,
                 "churn.qualifying_events" => fields.qualifying_events = true,
                 "currency" => fields.currency = true,
+                "default_phone_region" => fields.default_phone_region = true,
+                "source_priorities" => fields.source_priorities = true,
                 _ => violations.add(&format!("update_mask.paths[{position}]"), "must be a path of Settings to change"),
             }
         }
         fields
     }
 
-    fn present(churn: &pb::ChurnDefinition, currency: &str) -> Self {
+    fn present(churn: &pb::ChurnDefinition, settings: &pb::Settings) -> Self {
         Self {
             kind: churn.kind != i32::from(pb::ChurnKind::Unspecified),
             horizon: churn.horizon.is_some(),
             qualifying_events: !churn.qualifying_events.is_empty(),
-            currency: !currency.is_empty(),
+            currency: !settings.currency.is_empty(),
+            default_phone_region: !settings.default_phone_region.is_empty(),
+            source_priorities: !settings.source_priorities.is_empty(),
         }
     }
 }

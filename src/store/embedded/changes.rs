@@ -24,14 +24,13 @@ pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -
     let mut drafts = Drafts { source, workspace: &effects.workspace, drafts: BTreeMap::new() };
     for event in &effects.events {
         let at = placed.places[event.fact];
-        let head = &mut drafts.draft(event.profile)?.head;
-        let block = timeline::push(&effects.workspace, event.profile, head, at)?;
+        let head = &mut drafts.draft(event.part)?.head;
+        let block = timeline::push(&effects.workspace, event.part, head, at)?;
         change.entries.extend(block.map(|(key, block)| (key.into(), block.into())));
         change.seen.insert(event.hash, at);
     }
-    for (part, survivor) in &effects.merged {
-        drafts.draft(*survivor)?.head.parts.push(*part);
-        drafts.draft(*part)?.head.survivor = Some(*survivor);
+    for (part, profile) in &effects.redirects {
+        drafts.draft(*part)?.head.survivor = Some(*profile).filter(|profile| profile != part);
     }
     for (id, profile) in effects.profiles {
         drafts.draft(id)?.profile = profile.into();

@@ -16,8 +16,8 @@ pub(super) struct Effects {
     pub(super) time: Timestamp,
     pub(super) events: Vec<Accepted>,
     pub(super) owners: Vec<(Key, ProfileId)>,
-    /// Sources, each with its survivor.
-    pub(super) merged: Vec<(ProfileId, ProfileId)>,
+    /// Ids that stand for another profile from now on, each with that profile, or again for themselves.
+    pub(super) redirects: Vec<(ProfileId, ProfileId)>,
     /// Profiles, encoded.
     pub(super) profiles: Vec<(ProfileId, Vec<u8>)>,
     /// Documents, encoded.
@@ -27,7 +27,7 @@ pub(super) struct Effects {
 /// An event that the commit accepts.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) profile: ProfileId,
+    pub(super) part: ProfileId,
     pub(super) hash: EventHash,
     /// Which of the commit's facts it is.
     pub(super) fact: usize,
@@ -41,18 +41,18 @@ impl Effects {
             match fact {
                 Fact::Event(fact) => {
                     let hash = keys::event(&workspace, &fact.event.key);
-                    events.push(Accepted { profile: fact.profile, hash, fact: position });
-                    owners.extend(fact.claims.iter().map(|claim| (keys::owner(&workspace, claim), fact.profile)));
+                    events.push(Accepted { part: fact.part, hash, fact: position });
+                    owners.extend(fact.claims.iter().map(|claim| (keys::owner(&workspace, claim), fact.part)));
                 }
                 Fact::Document(document) => {
                     documents.push((keys::document(&workspace, &document.key()), codec::encode(document)?));
                 }
-                // What a merge does is in the projection.
-                Fact::Merge(_) => {}
+                // What these do is in the projection.
+                Fact::Merge(_) | Fact::Unmerge(_) => {}
             }
         }
         let profiles = projection.profiles.into_iter().map(|profile| Ok((profile.id, entry::encode_profile(profile)?)));
         let profiles = profiles.collect::<Result<_>>()?;
-        Ok(Self { workspace, time, events, owners, merged: projection.merged, profiles, documents })
+        Ok(Self { workspace, time, events, owners, redirects: projection.redirects, profiles, documents })
     }
 }

@@ -20,8 +20,6 @@ pub(super) struct Head {
     pub(super) revision: Revision,
     /// Whose part the profile became. It keeps its own events, so that a merge can be undone.
     pub(super) survivor: Option<ProfileId>,
-    /// The profiles that became part of this one, in order.
-    pub(super) parts: Vec<ProfileId>,
     /// Blocks of older places of events.
     pub(super) blocks: u32,
     /// The places of the latest events.

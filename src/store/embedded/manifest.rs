@@ -7,7 +7,7 @@ use crate::store::{Error, Result};
 
 const MAGIC: [u8; 4] = *b"RPMF";
 /// The layout of the directory and of everything in it but the index, which has its own version.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Names one store among all.
 pub(super) type StoreId = [u8; 16];

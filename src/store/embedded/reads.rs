@@ -69,9 +69,9 @@ impl EventReader for EmbeddedStore {
         self.read(move |open| keys.iter().map(|key| find_event(open, &workspace, key)).collect()).await
     }
 
-    async fn timelines(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
-        let (workspace, ids) = (workspace.clone(), ids.to_vec());
-        self.read(move |open| ids.into_iter().map(|id| timeline(open, &workspace, id)).collect()).await
+    async fn timelines(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
+        let (workspace, parts) = (workspace.clone(), parts.to_vec());
+        self.read(move |open| parts.into_iter().map(|part| timeline(open, &workspace, part)).collect()).await
     }
 }
 
@@ -143,13 +143,12 @@ fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: u
 fn find_event(open: &Open, workspace: &WorkspaceId, key: &EventKey) -> Result<Option<StoredEvent>> {
     let memory = Memory { segments: open.segments(), window: open.window(), now: open.index().meta().time };
     let Some(fact) = memory.find(open.index(), workspace, key)? else { return Ok(None) };
-    let owner = Entry::resolve(open.index(), workspace, fact.profile)?;
+    let owner = Entry::resolve(open.index(), workspace, fact.part)?;
     Ok(owner.map(|(profile, _)| StoredEvent { profile, event: fact.event }))
 }
 
-fn timeline(open: &Open, workspace: &WorkspaceId, id: ProfileId) -> Result<Vec<Event>> {
-    let Some((id, _)) = Entry::resolve(open.index(), workspace, id)? else { return Ok(Vec::new()) };
-    let mut events = open.segments().events(timeline::places(open.index(), workspace, id)?)?;
+fn timeline(open: &Open, workspace: &WorkspaceId, part: ProfileId) -> Result<Vec<Event>> {
+    let mut events = open.segments().events(timeline::places(open.index(), workspace, part)?)?;
     fold::sort(&mut events);
     Ok(events)
 }

@@ -1,7 +1,4 @@
-//! Where the events of a profile lie: the latest in the profile's entry, older ones in blocks of their own, those of
-//! merged profiles with these.
-
-use std::collections::BTreeSet;
+//! Where the events of a part of a profile lie: the latest in the part's entry, older ones in blocks of their own.
 
 use super::codec;
 use super::entry::{Entry, Head};
@@ -30,18 +27,14 @@ pub(super) fn push(
     Ok(Some((key, codec::encode(&block)?)))
 }
 
-/// The places of all events of a profile, in no order.
-pub(super) fn places(source: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Vec<EventRef>> {
-    let (mut places, mut known, mut open) = (Vec::new(), BTreeSet::from([id]), vec![id]);
-    while let Some(id) = open.pop() {
-        let Some(entry) = Entry::find(source, workspace, id)? else { continue };
-        for number in 0..entry.head.blocks {
-            let block = source.get(&keys::timeline_block(workspace, id, number))?;
-            let block = block.ok_or_else(|| Error::Index("a block of a timeline is missing".to_owned()))?;
-            places.extend(codec::decode::<Vec<EventRef>>("a block of a timeline", &block)?);
-        }
-        places.extend(entry.head.tail);
-        open.extend(entry.head.parts.into_iter().filter(|part| known.insert(*part)));
+/// The places of all events of one part of a profile, in no order.
+pub(super) fn places(source: &impl Source, workspace: &WorkspaceId, part: ProfileId) -> Result<Vec<EventRef>> {
+    let Some(entry) = Entry::find(source, workspace, part)? else { return Ok(Vec::new()) };
+    let mut places = entry.head.tail;
+    for number in 0..entry.head.blocks {
+        let block = source.get(&keys::timeline_block(workspace, part, number))?;
+        let block = block.ok_or_else(|| Error::Index("a block of a timeline is missing".to_owned()))?;
+        places.extend(codec::decode::<Vec<EventRef>>("a block of a timeline", &block)?);
     }
     Ok(places)
 }

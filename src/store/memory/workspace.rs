@@ -16,10 +16,11 @@ use crate::store::{Commit, Precondition, StoredEvent, Versioned};
 #[derive(Default)]
 pub(super) struct Workspace {
     profiles: BTreeMap<ProfileId, Profile>,
-    /// Survivors by the profiles that became part of them.
+    /// Profiles by the ids of the parts that stand for them.
     merged: HashMap<ProfileId, ProfileId>,
+    /// Parts by what they own.
     owners: HashMap<Identifier, ProfileId>,
-    /// Events by the profile that they were accepted for.
+    /// Events by the part that they were accepted for.
     events: HashMap<ProfileId, Vec<Event>>,
     seen: HashMap<EventKey, (ProfileId, usize)>,
     documents: BTreeMap<DocumentKey, Versioned<Document>>,
@@ -31,15 +32,12 @@ impl Workspace {
         self.profiles.get(&self.survivor(id))
     }
 
-    fn survivor(&self, mut id: ProfileId) -> ProfileId {
-        while let Some(survivor) = self.merged.get(&id) {
-            id = *survivor;
-        }
-        id
+    fn survivor(&self, part: ProfileId) -> ProfileId {
+        self.merged.get(&part).copied().unwrap_or(part)
     }
 
     pub(super) fn owner(&self, identifier: &Identifier) -> Option<ProfileId> {
-        self.owners.get(identifier).copied()
+        self.owners.get(identifier).map(|part| self.survivor(*part))
     }
 
     pub(super) fn profiles_after(&self, after: Option<ProfileId>) -> impl Iterator<Item = &Profile> {
@@ -55,10 +53,8 @@ impl Workspace {
         remembered.then(|| StoredEvent { profile: self.survivor(*accepted_for), event: event.clone() })
     }
 
-    pub(super) fn timeline(&self, id: ProfileId) -> Vec<Event> {
-        let id = self.survivor(id);
-        let parts = self.events.iter().filter(|(accepted_for, _)| self.survivor(**accepted_for) == id);
-        let mut timeline: Vec<Event> = parts.flat_map(|(_, events)| events.iter().cloned()).collect();
+    pub(super) fn timeline(&self, part: ProfileId) -> Vec<Event> {
+        let mut timeline = self.events.get(&part).cloned().unwrap_or_default();
         fold::sort(&mut timeline);
         timeline
     }
@@ -91,30 +87,26 @@ impl Workspace {
         for fact in commit.facts {
             match fact {
                 Fact::Event(fact) => self.add_event(fact),
-                Fact::Merge(merge) => {
-                    self.merged.extend(merge.sources.iter().map(|source| (*source, merge.survivor)));
-                }
+                // What these do is in the projection.
+                Fact::Merge(_) | Fact::Unmerge(_) => {}
                 Fact::Document(value) => {
                     self.documents.insert(value.key(), Versioned { revision, value });
                 }
             }
         }
-        for (source, survivor) in commit.projection.merged {
-            if let Some(source) = self.profiles.remove(&source) {
-                self.owners.extend(source.identifiers.into_iter().map(|identifier| (identifier, survivor)));
-            }
+        for (part, profile) in commit.projection.redirects {
+            self.profiles.remove(&part);
+            self.merged.insert(part, profile);
         }
-        for mut profile in commit.projection.profiles {
-            profile.revision = revision;
-            // Within one commit a claim may have gone to a profile that was merged away after it.
-            self.owners.extend(profile.identifiers.iter().map(|identifier| (identifier.clone(), profile.id)));
-            self.profiles.insert(profile.id, profile);
+        for profile in commit.projection.profiles {
+            self.profiles.insert(profile.id, Profile { revision, ..profile });
         }
     }
 
     fn add_event(&mut self, fact: EventFact) {
-        let events = self.events.entry(fact.profile).or_default();
-        self.seen.insert(fact.event.key.clone(), (fact.profile, events.len()));
+        let events = self.events.entry(fact.part).or_default();
+        self.seen.insert(fact.event.key.clone(), (fact.part, events.len()));
+        self.owners.extend(fact.claims.into_iter().map(|identifier| (identifier, fact.part)));
         events.push(fact.event);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::domain::event::{Event, EventKey, EventTimes};
-use crate::domain::fact::{Document, DocumentKind, EventFact, Fact, MergeFact};
+use crate::domain::fact::{Document, DocumentKind, EventFact, Fact, MergeFact, MergedSource};
 use crate::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::payload::{Identify, Payload, Track};
@@ -59,16 +59,18 @@ pub(super) fn event(number: i64) -> Event {
     };
     let times = EventTimes { original: Some(event), sent: None, received, event, clamped: false };
     let (channel, touchpoint) = ("web".to_owned(), String::new());
-    Event { key: key(number), identifiers: Vec::new(), times, channel, touchpoint, payload }
+    Event { key: key(number), identifiers: Vec::new(), times, source_priority: 0, channel, touchpoint, payload }
 }
 
 pub(super) fn belongs(number: u8, event: Event) -> Fact {
     let claims = vec![user(number)];
-    Fact::Event(EventFact { profile: id(number), event, claims, demoted: Vec::new() })
+    let (released, authenticated, demoted) = Default::default();
+    Fact::Event(EventFact { profile: id(number), part: id(number), event, claims, released, authenticated, demoted })
 }
 
 pub(super) fn merge(survivor: u8, source: u8) -> Fact {
-    Fact::Merge(MergeFact { id: MergeId::from_bytes([1; 16]), survivor: id(survivor), sources: vec![id(source)] })
+    let source = MergedSource { profile: id(source), part: id(source), to: id(survivor) };
+    Fact::Merge(MergeFact { id: MergeId::from_bytes([1; 16]), survivor: id(survivor), sources: vec![source] })
 }
 
 /// Commits facts as `app` would after reading everything.
@@ -82,7 +84,8 @@ pub(super) async fn decide(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Co
     let found = store.profiles(&workspace, &ids).await?;
     let own = |(id, profile): (&ProfileId, Option<Profile>)| Some((*id, profile.filter(|profile| profile.id == *id)?));
     let profiles: HashMap<_, _> = ids.iter().zip(found).filter_map(own).collect();
-    let timelines = store.timelines(&workspace, &ids).await?;
+    let parts: Vec<_> = profiles.values().flat_map(|profile: &Profile| &profile.parts).map(|part| part.id).collect();
+    let timelines = store.timelines(&workspace, &parts).await?;
     let revision = |id| profiles.get(id).map(|profile: &Profile| profile.revision);
     let mut preconditions: Vec<_> = ids.iter().map(|id| Precondition::Profile(*id, revision(id))).collect();
     let mut time = Timestamp::MIN;
@@ -92,7 +95,7 @@ pub(super) async fn decide(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Co
             preconditions.push(Precondition::EventAbsent(fact.event.key.clone()));
         }
     }
-    let loaded = Loaded { profiles, timelines: ids.into_iter().zip(timelines).collect() };
+    let loaded = Loaded { profiles, timelines: parts.into_iter().zip(timelines).collect() };
     let projection = projection::project(&facts, time, &loaded).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace, time, preconditions, facts, projection })
 }
