@@ -206,8 +206,7 @@ impl App {
             let mut profile = profile?;
             let mut timeline = timelines.next()?;
             timeline.retain(|event| event.times.event <= time);
-            let carried: HashSet<Identifier> =
-                timeline.iter().flat_map(|event| resolver.candidates_of(event).usable).collect();
+            let carried: HashSet<Identifier> = timeline.iter().flat_map(|event| resolver.carried_by(event)).collect();
             profile.retain_identifiers(|identifier| carried.contains(identifier));
             profile.state = fold::refold(&timeline);
             profile.state.last.is_some().then_some(profile)

@@ -96,7 +96,8 @@ impl App {
         let complete = rules.complete();
         if mode == WriteMode::ValidateOnly {
             let resolver = Resolver::new(&Settings { identity: rules, ..stored.value });
-            let preview = Some(self.rehearse(caller, &resolver).await?);
+            let (today, _) = self.resolver(&caller.workspace).await?;
+            let preview = Some(self.rehearse(caller, Rehearsal::new(&today, &resolver)).await?);
             let (etag, revision) = (stored.revision.to_string(), self.store.revision());
             return Ok(RulesChange { view: RulesView { rules: complete, etag, revision }, preview });
         }
@@ -112,8 +113,7 @@ impl App {
     }
 
     /// Resolves the customers of today under other rules.
-    async fn rehearse(&self, caller: &Caller, resolver: &Resolver) -> Result<RulesPreview> {
-        let mut rehearsal = Rehearsal::new(resolver);
+    async fn rehearse(&self, caller: &Caller, mut rehearsal: Rehearsal<'_>) -> Result<RulesPreview> {
         let (mut seen, mut after, mut is_complete) = (0, None, false);
         while seen < limits::PREVIEW_PROFILES && !is_complete {
             let page = self.store.scan_profiles(&caller.workspace, after, AT_ONCE).await?;

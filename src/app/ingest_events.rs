@@ -1,6 +1,6 @@
 //! Taking events in: skip what we know, decide whose each one is, commit all decisions as one, answer each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::application::App;
 use super::customer::Caller;
@@ -54,8 +54,8 @@ pub enum OutcomeStatus {
     Accepted(ProfileId),
     /// It would be accepted, for this customer or, where there is none, for a new one.
     Acceptable(Option<ProfileId>),
-    /// It was accepted before and belongs to this customer.
-    Duplicate(ProfileId),
+    /// It was accepted before and belongs to this customer, who is none yet where it comes twice and nothing is kept.
+    Duplicate(Option<ProfileId>),
     /// It was not taken, and why.
     Rejected(Error),
 }
@@ -94,12 +94,19 @@ struct Round {
 impl Round {
     /// What would become of each event. The ids of profiles that would be new were made up and are left out.
     fn into_forecast(self) -> HashMap<usize, OutcomeStatus> {
-        let known = |id: &ProfileId| {
+        let exists = |id: &ProfileId| {
             let read = |seen: &Precondition| matches!(seen, Precondition::Profile(seen, Some(_)) if seen == id);
             self.preconditions.iter().any(read)
         };
+        let decided = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Event(fact) => Some(fact.profile),
+            _ => None,
+        });
+        let made_up: HashSet<ProfileId> = decided.filter(|id| !exists(id)).collect();
+        let known = |id: &ProfileId| !made_up.contains(id);
         let forecast = |status| match status {
             OutcomeStatus::Accepted(id) => OutcomeStatus::Acceptable(Some(id).filter(known)),
+            OutcomeStatus::Duplicate(id) => OutcomeStatus::Duplicate(id.filter(known)),
             other => other,
         };
         self.statuses.into_iter().map(|(position, status)| (position, forecast(status))).collect()
@@ -171,7 +178,12 @@ impl App {
                 forecast.extend(rejected);
                 return Ok((forecast, self.store.revision()));
             }
-            round.facts.extend(self.rejections(batch, &round, &rejected));
+            let refused = self.rejections(batch, &round, &rejected);
+            if round.facts.is_empty() {
+                // Nothing was decided that somebody else could have changed.
+                round.preconditions.clear();
+            }
+            round.facts.extend(refused);
             if round.facts.is_empty() {
                 // Nothing was refused either.
                 return Ok((round.statuses, self.store.revision()));
@@ -363,7 +375,7 @@ fn sort_out_nameless<'a>(
 
 fn repeat_of(first: &Event, profile: ProfileId, repeat: &Event) -> OutcomeStatus {
     if first.has_same_content(repeat) {
-        OutcomeStatus::Duplicate(profile)
+        OutcomeStatus::Duplicate(Some(profile))
     } else {
         OutcomeStatus::Rejected(Error::AlreadyExists(Reason::EventIdReused))
     }
@@ -374,7 +386,7 @@ fn follow_merges(facts: &[Fact], statuses: &mut HashMap<usize, OutcomeStatus>) {
     for fact in facts {
         let Fact::Merge(merge) = fact else { continue };
         for status in statuses.values_mut() {
-            if let OutcomeStatus::Accepted(profile) | OutcomeStatus::Duplicate(profile) = status
+            if let OutcomeStatus::Accepted(profile) | OutcomeStatus::Duplicate(Some(profile)) = status
                 && merge.sources.iter().any(|source| source.profile == *profile)
             {
                 *profile = merge.survivor;

@@ -12,6 +12,9 @@ use crate::domain::time::Timestamp;
 /// Requests whose rejections are read at a time.
 const AT_ONCE: usize = 100;
 
+/// How often one page reads so many: a source of which little was refused must not read all there is.
+const READS: usize = 50;
+
 /// Something that was refused, and when.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -48,7 +51,7 @@ impl App {
         let mut found = Vec::new();
         // The request that a page ended in is read again: its rest may belong to this page.
         let mut from = after.as_ref().map(|(name, _)| just_before(name));
-        while found.len() <= limit {
+        for read in 1.. {
             let kind = DocumentKind::Rejections;
             let requests = self.store.documents(&caller.workspace, kind, from.as_deref(), AT_ONCE).await?;
             let at_end = requests.len() < AT_ONCE;
@@ -59,8 +62,13 @@ impl App {
                 let is_after = |refused: &Refused| after.as_ref().is_none_or(|after| refused.place > *after);
                 found.extend(each(rejections).filter(of_source).filter(is_after));
             }
-            if at_end {
+            if at_end || found.len() > limit {
                 break;
+            }
+            if let (READS, Some(last)) = (read, &from) {
+                // A page may be short; the next one goes on from here.
+                let items = found.into_iter().take(limit).collect();
+                return Ok((Page::before(items, &(last.clone(), u32::MAX), binding), revision));
             }
         }
         let more = found.len() > limit;

@@ -57,17 +57,18 @@ impl App {
     /// for a stale etag, [`Error::Precondition`] for more identifiers or parts than a profile may have.
     pub async fn merge_profiles(&self, caller: &Caller, request: &MergeRequest, mode: WriteMode) -> Result<Merged> {
         request.check()?;
-        let mut named = NamedRequest::none();
-        if mode == WriteMode::Commit {
-            match self.find_repeat(caller, &request.request_id, "MergeProfiles", &request.content()).await? {
-                Repeat::No(new) => named = new,
-                Repeat::Yes(RequestResult::Merge(id), revision) => {
-                    return self.merged_before(caller, id, revision).await;
-                }
-                Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
-            }
-        }
         for _ in 0..limits::CONFLICT_RETRIES {
+            // A conflict may be this very request, sent twice at the same moment.
+            let mut named = NamedRequest::none();
+            if mode == WriteMode::Commit {
+                match self.find_repeat(caller, &request.request_id, "MergeProfiles", &request.content()).await? {
+                    Repeat::No(new) => named = new,
+                    Repeat::Yes(RequestResult::Merge(id), revision) => {
+                        return self.merged_before(caller, id, revision).await;
+                    }
+                    Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+                }
+            }
             let Decided { mut commit, record, profile } = self.decide_merge(caller, request).await?;
             let found = Found { profile, now: self.context.now() };
             if mode == WriteMode::ValidateOnly {

@@ -11,7 +11,7 @@ use crate::domain::identity::Resolver;
 use crate::store::Precondition;
 
 /// Workspaces whose rules are kept ready.
-const KEPT: usize = 1_000;
+const KEPT: usize = 200;
 
 /// Rules that were made ready, each for one state of its workspace's settings.
 #[derive(Default)]
@@ -24,13 +24,15 @@ impl App {
         let settings = self.stored_settings(workspace).await?;
         let seen = (settings.revision != Revision::default()).then_some(settings.revision);
         let precondition = Precondition::Document(DocumentKey::settings(), seen);
-        let mut ready = self.resolvers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((revision, resolver)) = ready.get(workspace)
+        let lock = || self.resolvers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((revision, resolver)) = lock().get(workspace)
             && *revision == settings.revision
         {
             return Ok((Arc::clone(resolver), precondition));
         }
+        // Made outside of the lock: patterns take a while, and others need not wait for them.
         let resolver = Arc::new(Resolver::new(&settings.value));
+        let mut ready = lock();
         if ready.len() >= KEPT {
             ready.clear();
         }

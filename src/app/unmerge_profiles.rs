@@ -41,17 +41,18 @@ impl App {
         mode: WriteMode,
     ) -> Result<Unmerged> {
         let merge = request.merge;
-        let mut named = NamedRequest::none();
-        if mode == WriteMode::Commit {
-            match self.find_repeat(caller, &request.request_id, "UnmergeProfiles", &merge).await? {
-                Repeat::No(new) => named = new,
-                Repeat::Yes(RequestResult::Unmerge(ids), revision) => {
-                    return self.unmerged_before(caller, ids, revision).await;
-                }
-                Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
-            }
-        }
         for _ in 0..limits::CONFLICT_RETRIES {
+            // A conflict may be this very request, sent twice at the same moment.
+            let mut named = NamedRequest::none();
+            if mode == WriteMode::Commit {
+                match self.find_repeat(caller, &request.request_id, "UnmergeProfiles", &merge).await? {
+                    Repeat::No(new) => named = new,
+                    Repeat::Yes(RequestResult::Unmerge(ids), revision) => {
+                        return self.unmerged_before(caller, ids, revision).await;
+                    }
+                    Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
+                }
+            }
             let (mut commit, first) = self.decide_unmerge(caller, merge).await?;
             let now = self.context.now();
             let mut profiles = commit.projection.profiles.clone();

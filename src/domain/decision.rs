@@ -62,10 +62,11 @@ impl<'a> Decider<'a> {
             self.known.owners.get(identifier).and_then(|owner| self.known.profiles.get(owner))
         });
         let existing = match &resolution.owner {
-            Owner::New => None,
-            Owner::Known(id) | Owner::Merged { survivor: id, .. } => Some(*id),
+            Owner::New => Vec::new(),
+            Owner::Known(id) => vec![*id],
+            Owner::Merged { survivor, sources } => [&[*survivor], sources.as_slice()].concat(),
         };
-        self.check_traits(existing, &event)?;
+        self.check_traits(&existing, &event)?;
         let profile = match &resolution.owner {
             Owner::New => self.create(&event),
             Owner::Known(id) => *id,
@@ -73,6 +74,7 @@ impl<'a> Decider<'a> {
         };
         self.spend_traits(profile, &event);
         let part = self.own(profile, &resolution, event.times.event);
+        self.state_traits(profile, &event);
         let Resolution { claims, released, authenticated, demoted, .. } = resolution;
         self.facts.push(Fact::Event(EventFact { profile, part, event, claims, released, authenticated, demoted }));
         Ok(profile)
@@ -124,10 +126,19 @@ impl<'a> Decider<'a> {
         }
         self.known.owners.extend(resolution.claims.iter().map(|identifier| (identifier.clone(), profile)));
         let Some(known) = self.known.profiles.get_mut(&profile) else { return profile };
-        let part = known.part_of(&resolution.named_by);
+        let part = known.part_by_strength(&resolution.named_by);
         known.claim(part, resolution.claims.iter().cloned());
         resolution.authenticated.iter().for_each(|device| known.authenticate(device, time));
         part
+    }
+
+    /// Lets later decisions of the batch see what the event states, as far as the record of a merge needs it.
+    fn state_traits(&mut self, profile: ProfileId, event: &Event) {
+        let Payload::Identify(identify) = &event.payload else { return };
+        let Some(known) = self.known.profiles.get_mut(&profile) else { return };
+        let mut stated = traits::Traits::new();
+        traits::fold(&mut stated, identify, &event.key.source, event.times.event);
+        known.join_traits(stated);
     }
 
     fn budget(&mut self, id: ProfileId) -> &mut TraitBudget {
@@ -137,9 +148,12 @@ impl<'a> Decider<'a> {
 
     /// Refuses an event that would take a profile over the limits. One that leaves it no larger than it is passes,
     /// so that a profile that a merge took over them can be brought back.
-    fn check_traits(&mut self, profile: Option<ProfileId>, event: &Event) -> Result<(), Refusal> {
+    fn check_traits(&mut self, profiles: &[ProfileId], event: &Event) -> Result<(), Refusal> {
         let Payload::Identify(identify) = &event.payload else { return Ok(()) };
-        let before = profile.map(|id| self.budget(id).clone()).unwrap_or_default();
+        let mut before = TraitBudget::default();
+        for profile in profiles {
+            before.join(self.budget(*profile).clone());
+        }
         let mut after = before.clone();
         after.take(identify);
         if after.is_exceeded() && after.is_larger_than(&before) { Err(Refusal::TraitLimit) } else { Ok(()) }

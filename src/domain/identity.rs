@@ -128,6 +128,12 @@ impl Resolver {
         self.sort_out(sent.collect())
     }
 
+    /// The identifiers that an accepted event carries, whatever the rules of today say about them.
+    pub fn carried_by(&self, event: &Event) -> impl Iterator<Item = Identifier> {
+        let sent = event.identifiers.iter().filter_map(|sent| Identifier::parse(&sent.kind, &sent.value).ok());
+        sent.filter_map(|identifier| self.normalise(identifier))
+    }
+
     /// True for values that systems write where they know nobody: blanks, zeroes, `null` and the like, in any case, and
     /// for those that the workspace blocks.
     fn is_blocked(&self, identifier: &Identifier) -> bool {
@@ -267,52 +273,33 @@ pub enum DemotionReason {
 impl Resolver {
     /// Decides whose event it is, which happened at `time`.
     ///
-    /// `candidates` must hold a usable identifier; `owner_of` gives the current profile of an identifier. Where
-    /// attaching or merging would break a rule, the weakest identifier at fault is demoted and the rest is tried again; a
-    /// single identifier breaks none.
+    /// `candidates` must hold a usable identifier; `owner_of` gives the current profile of an identifier. Identifiers
+    /// are taken up one by one, the strongest first and devices last; one that would break a rule beside those that
+    /// were taken up is demoted. The first breaks none.
     pub fn resolve<'a>(
         &self,
         candidates: Candidates,
         time: Timestamp,
         owner_of: impl Fn(&Identifier) -> Option<&'a Profile>,
     ) -> Resolution {
-        let Candidates { mut usable, mut demoted } = candidates;
-        let users: Vec<Identifier> = usable.iter().filter(|identifier| identifier.kind() == USER).cloned().collect();
-        let mut moving = Vec::new();
-        usable.retain(|identifier| match foreign_owner(identifier, &users, &owner_of) {
-            None => true,
-            Some(owner) => {
-                // Without an owner who was seen on it by name the device has nobody to stay with.
-                let seen = owner.owned(identifier).and_then(|owned| owned.authenticated);
-                if seen.is_some_and(|seen| time < seen) {
-                    demoted.push(Demotion { identifier: identifier.clone(), reason: DemotionReason::Outdated });
-                } else {
-                    moving.push(Release { identifier: identifier.clone(), from: owner.id });
-                }
-                false
+        let Candidates { usable, mut demoted } = candidates;
+        let mut taken = Taken { identifiers: Vec::with_capacity(usable.len()), owners: Vec::new(), moving: Vec::new() };
+        let (devices, names): (Vec<_>, Vec<_>) =
+            usable.into_iter().partition(|identifier| DEVICES.contains(&identifier.kind()));
+        for identifier in names.into_iter().chain(devices) {
+            if let Err(reason) = self.take_up(&mut taken, &identifier, owner_of(&identifier), time) {
+                demoted.push(Demotion { identifier, reason });
             }
-        });
-        let owners = loop {
-            let mut owners: Vec<&Profile> = usable.iter().filter_map(&owner_of).collect();
-            owners.sort_by(|a, b| self.by_survival(a, b));
-            owners.dedup_by_key(|profile| profile.id);
-            let Some(reason) = self.reason_against(&owners, &usable).filter(|_| usable.len() > 1) else { break owners };
-            let identifier = usable.remove(self.weakest_at_fault(&usable, &owner_of));
-            demoted.push(Demotion { identifier, reason });
-        };
-        if !usable.iter().any(|identifier| identifier.kind() == USER) {
-            // Who would have taken the devices names nobody any more.
-            let reason = DemotionReason::OtherUser;
-            demoted.extend(moving.drain(..).map(|Release { identifier, .. }| Demotion { identifier, reason }));
         }
-        self.demote_moving(&mut moving, &mut demoted, &owners, &usable);
-        let new = usable.iter().filter(|identifier| owner_of(identifier).is_none());
-        let claims: Vec<_> = new.chain(moving.iter().map(|release| &release.identifier)).cloned().collect();
-        let has_user = usable.iter().any(|identifier| identifier.kind() == USER);
-        let named_by: Vec<_> =
-            usable.into_iter().chain(moving.iter().map(|release| release.identifier.clone())).collect();
+        let Taken { mut identifiers, mut owners, moving } = taken;
+        owners.sort_by(|a, b| self.by_survival(a, b));
+        identifiers.sort_by_key(|identifier| self.priority(identifier.kind()));
+        let has_user = identifiers.iter().any(|identifier| identifier.kind() == USER);
         let is_device = |identifier: &&Identifier| has_user && DEVICES.contains(&identifier.kind());
-        let authenticated = named_by.iter().filter(is_device).cloned().collect();
+        let authenticated = identifiers.iter().filter(is_device).cloned().collect();
+        let is_moving = |identifier: &Identifier| moving.iter().any(|release| release.identifier == *identifier);
+        let is_claimed = |identifier: &&Identifier| owner_of(identifier).is_none() || is_moving(identifier);
+        let claims = identifiers.iter().filter(is_claimed).cloned().collect();
         let owner = match owners.split_first() {
             None => Owner::New,
             Some((known, [])) => Owner::Known(known.id),
@@ -321,81 +308,82 @@ impl Resolver {
             }
         };
         demoted.sort();
-        Resolution { owner, named_by, claims, released: moving, authenticated, demoted }
+        Resolution { owner, named_by: identifiers, claims, released: moving, authenticated, demoted }
+    }
+
+    /// Takes an identifier up beside others, or says why it cannot be.
+    fn take_up<'a>(
+        &self,
+        taken: &mut Taken<'a>,
+        identifier: &Identifier,
+        owner: Option<&'a Profile>,
+        time: Timestamp,
+    ) -> Result<(), DemotionReason> {
+        let with: Vec<Identifier> = taken.identifiers.iter().chain([identifier]).cloned().collect();
+        let foreign = owner.filter(|owner| is_device_of_another_user(identifier, owner, &taken.identifiers));
+        if let Some(owner) = foreign {
+            let seen = owner.owned(identifier).and_then(|owned| owned.authenticated);
+            if seen.is_some_and(|seen| time < seen) {
+                return Err(DemotionReason::Outdated);
+            }
+            self.check(&taken.owners, &with)?;
+            taken.moving.push(Release { identifier: identifier.clone(), from: owner.id });
+        } else {
+            let mut owners = taken.owners.clone();
+            owners.extend(owner.filter(|owner| owners.iter().all(|known| known.id != owner.id)));
+            if !taken.identifiers.is_empty() {
+                self.check(&owners, &with)?;
+            }
+            taken.owners = owners;
+        }
+        taken.identifiers = with;
+        Ok(())
     }
 
     /// Whether these may become one customer by themselves.
     pub fn may_merge(&self, profiles: &[&Profile]) -> bool {
-        self.reason_against(profiles, &[]).is_none()
+        self.check(profiles, &[]).is_ok()
     }
 
-    /// The weakest identifier without which the others could name one customer; where it takes more than one, the
-    /// weakest of all.
-    fn weakest_at_fault<'a>(
-        &self,
-        usable: &[Identifier],
-        owner_of: &impl Fn(&Identifier) -> Option<&'a Profile>,
-    ) -> usize {
-        let suffices = |place: &usize| {
-            let mut rest = usable.to_vec();
-            rest.remove(*place);
-            let mut owners: Vec<&Profile> = rest.iter().filter_map(owner_of).collect();
-            owners.sort_by_key(|profile| profile.id);
-            owners.dedup_by_key(|profile| profile.id);
-            self.reason_against(&owners, &rest).is_none()
-        };
-        (0..usable.len()).rev().find(suffices).unwrap_or(usable.len() - 1)
-    }
-
-    /// Why the identifiers cannot all name one customer.
-    fn reason_against(&self, owners: &[&Profile], usable: &[Identifier]) -> Option<DemotionReason> {
-        if owners.len() > 1 && are_different_users(owners, usable) {
-            Some(DemotionReason::OtherUser)
-        } else {
-            self.exceeded(owners, usable).next().map(|_| DemotionReason::Limit)
+    /// Why the owners, with these identifiers, cannot be one customer.
+    fn check(&self, owners: &[&Profile], identifiers: &[Identifier]) -> Result<(), DemotionReason> {
+        if are_different_users(owners, identifiers) {
+            return Err(DemotionReason::OtherUser);
         }
-    }
-
-    /// A device moves only to a user who may have one more.
-    fn demote_moving(
-        &self,
-        moving: &mut Vec<Release>,
-        demoted: &mut Vec<Demotion>,
-        owners: &[&Profile],
-        usable: &[Identifier],
-    ) {
-        loop {
-            let with: Vec<_> = usable.iter().chain(moving.iter().map(|release| &release.identifier)).cloned().collect();
-            if moving.is_empty() || self.exceeded(owners, &with).next().is_none() {
-                return;
-            }
-            let reason = DemotionReason::Limit;
-            demoted.extend(moving.pop().map(|Release { identifier, .. }| Demotion { identifier, reason }));
+        let parts: usize = owners.iter().map(|owner| owner.parts.len()).sum();
+        if parts > limits::PROFILE_PARTS && owners.len() > 1 || self.exceeded(owners, identifiers).next().is_some() {
+            return Err(DemotionReason::Limit);
         }
+        Ok(())
     }
 }
 
-/// The owner of a device who is another user than those of the event.
-fn foreign_owner<'a>(
-    identifier: &Identifier,
-    users: &[Identifier],
-    owner_of: &impl Fn(&Identifier) -> Option<&'a Profile>,
-) -> Option<&'a Profile> {
-    if users.is_empty() || !DEVICES.contains(&identifier.kind()) {
-        return None;
-    }
-    let owner = owner_of(identifier)?;
-    let is_foreign = |theirs: &[&Identifier]| !theirs.is_empty() && theirs.iter().all(|user| !users.contains(user));
-    is_foreign(&users_of(owner)).then_some(owner)
+/// The identifiers of an event that were taken up so far.
+struct Taken<'a> {
+    identifiers: Vec<Identifier>,
+    /// Who owns any of them, but for those that move, each once.
+    owners: Vec<&'a Profile>,
+    /// Those of them that another customer loses.
+    moving: Vec<Release>,
+}
+
+/// Whether a device belongs to a user, and to none of those whom the event names.
+fn is_device_of_another_user(identifier: &Identifier, owner: &Profile, named: &[Identifier]) -> bool {
+    let theirs = users_of(owner);
+    let named: Vec<&Identifier> = named.iter().filter(|identifier| identifier.kind() == USER).collect();
+    DEVICES.contains(&identifier.kind())
+        && !theirs.is_empty()
+        && !named.is_empty()
+        && theirs.iter().all(|user| !named.contains(user))
 }
 
 /// Whether some two of these are known by different user ids.
-fn are_different_users(owners: &[&Profile], usable: &[Identifier]) -> bool {
-    let claimed: Vec<_> = usable.iter().filter(|identifier| identifier.kind() == USER).collect();
+fn are_different_users(owners: &[&Profile], named: &[Identifier]) -> bool {
     let mut users: Vec<_> = owners.iter().map(|owner| users_of(owner)).filter(|users| !users.is_empty()).collect();
-    let mut known = users.iter().flatten();
-    if claimed.iter().any(|user| known.all(|owned| owned != user)) {
-        users.push(claimed);
+    let is_new = |user: &&Identifier| users.iter().flatten().all(|known| known != user);
+    let new: Vec<_> = named.iter().filter(|identifier| identifier.kind() == USER).filter(is_new).collect();
+    if !new.is_empty() {
+        users.push(new);
     }
     users.len() > 1
 }
@@ -473,6 +461,23 @@ mod tests {
         let resolution = decide(std::slice::from_ref(&known), &[("email", "6@b.c"), ("user_id", "1")]);
         assert_eq!(resolution.owner, Owner::Known(known.id));
         assert_eq!(resolution.demoted.len(), 1);
+    }
+
+    #[test]
+    fn a_user_is_never_demoted_for_what_is_shared_with_another() {
+        let ann = profile(1, &[("user_id", "ann"), ("email", "fam@b.c"), ("loyalty_id", "1")]);
+        let of_bob = [("user_id", "bob"), ("email", "fam@b.c"), ("loyalty_id", "1")];
+        let resolution = decide(std::slice::from_ref(&ann), &of_bob);
+        assert_eq!((resolution.owner, resolution.named_by), (Owner::New, vec![identifier("user_id", "bob")]));
+        assert!(resolution.demoted.iter().all(|demoted| demoted.reason == DemotionReason::OtherUser));
+
+        let emails: Vec<String> = (0..5).map(|n| format!("{n}@b.c")).collect();
+        let mut all: Vec<(&str, &str)> = emails.iter().map(|email| ("email", email.as_str())).collect();
+        all.push(("user_id", "ann"));
+        let known = profile(1, &all);
+        let two_more = [("user_id", "ann"), ("email", "6@b.c"), ("email", "7@b.c"), ("device_id", "d")];
+        let resolution = decide(std::slice::from_ref(&known), &two_more);
+        assert_eq!((resolution.owner, resolution.claims), (Owner::Known(known.id), vec![identifier("device_id", "d")]));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub const BLOCKED_PATTERNS: usize = 20;
 /// A blocked pattern.
 pub const PATTERN_BYTES: usize = 256;
 /// What a blocked pattern may take in memory.
-pub const PATTERN_COMPILED_BYTES: usize = 256 << 10;
+pub const PATTERN_COMPILED_BYTES: usize = 64 << 10;
 /// Profiles that one merge may join to another.
 pub const MERGE_SOURCES: usize = 50;
 /// Parts that a profile may be made of.

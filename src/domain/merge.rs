@@ -109,11 +109,14 @@ impl Merge {
         self.fact.links()
     }
 
-    /// The record of the merge, once it is known what became of the profile, accepted at `time`.
+    /// The record of the merge, accepted at `time`, once it is known what became of the profile. Where later events of
+    /// the same batch have stated a trait again, the later statement is taken for the one that held.
     pub fn record(&self, after: Option<&Profile>, time: Timestamp) -> MergeRecord {
         let holds = |name: &str, stated: &Trait| after.and_then(|after| after.state.traits.get(name)) == Some(stated);
         let winner = |(name, statements): (&String, &Vec<(ProfileId, Trait)>)| {
-            let (winner, _) = statements.iter().find(|(_, stated)| holds(name, stated))?;
+            let held = statements.iter().find(|(_, stated)| holds(name, stated));
+            let latest = || statements.iter().max_by_key(|(_, stated)| (stated.time, &stated.source));
+            let (winner, _) = held.or_else(latest)?;
             let among = statements.iter().map(|(profile, _)| *profile).collect();
             Some(TraitWinner { name: name.clone(), among, winner: *winner })
         };

@@ -15,14 +15,21 @@ pub fn to_e164(written: &str, region: &str) -> Option<String> {
     if written.len() > 64 || !written.chars().all(plain) {
         return None;
     }
-    let number = if written.starts_with('+') {
-        // Germans and others write the zero that only their own country dials: +49 (0)170 1234567. And with a region
-        // the library would take away that region's prefix from a number of another country.
-        phonenumber::parse(None, written.replace("(0)", ""))
-    } else {
-        phonenumber::parse(region.parse::<country::Id>().ok(), written)
-    };
-    let number = number.ok().filter(|number| number.is_valid())?;
+    if !written.starts_with('+') {
+        return valid(region.parse().ok(), written);
+    }
+    // Germans and others write the zero that only their own country dials, +49 (0)170 1234567, and Italians one that
+    // belongs to the number. Where either reading is a number, nobody can say which is meant.
+    match (valid(None, &written.replace("(0)", "")), valid(None, written)) {
+        (Some(without), Some(with)) => (without == with).then_some(without),
+        (without, with) => without.or(with),
+    }
+}
+
+/// The number, if it is a valid one. With its country code it is read without a region: the library would take the
+/// prefix of that region away from a number of another country.
+fn valid(region: Option<country::Id>, written: &str) -> Option<String> {
+    let number = phonenumber::parse(region, written).ok().filter(|number| number.is_valid())?;
     Some(number.format().mode(phonenumber::Mode::E164).to_string())
 }
 

@@ -114,7 +114,9 @@ fn result(call: &Call, outcome: Outcome, budget: &mut Budget) -> pb::EventResult
         OutcomeStatus::Acceptable(profile) => {
             (pb::EventStatus::Accepted, profile.map(|id| id.to_string()).unwrap_or_default(), None)
         }
-        OutcomeStatus::Duplicate(profile) => (pb::EventStatus::Duplicate, profile.to_string(), None),
+        OutcomeStatus::Duplicate(profile) => {
+            (pb::EventStatus::Duplicate, profile.map(|profile| profile.to_string()).unwrap_or_default(), None)
+        }
         OutcomeStatus::Rejected(error) => {
             (pb::EventStatus::Rejected, String::new(), Some(rejection(call, error, budget)))
         }

@@ -457,3 +457,37 @@ async fn after_a_merge_the_segment_has_the_customer_once_and_after_its_end_both(
     unmerge(&app, &merged.merge_id).await.expect("undone");
     assert_eq!(members().await, before);
 }
+
+#[tokio::test]
+async fn what_is_only_validated_names_no_customer_who_does_not_exist() {
+    let app = TestApp::start().await;
+    let twice = vec![seen("1", &[("user_id", "new")], 1, track("seen")); 2];
+    let request = pb::IngestEventsRequest { events: twice, validate_only: true };
+    let results = app.events().ingest_events(request).await.expect("answers").into_inner().results;
+    let answers: Vec<_> = results.iter().map(|result| (result.status(), result.profile_id.as_str())).collect();
+    assert_eq!(answers, [(pb::EventStatus::Accepted, ""), (pb::EventStatus::Duplicate, "")]);
+}
+
+#[tokio::test]
+async fn the_record_of_a_merge_within_one_batch_says_whose_traits_hold() {
+    let app = TestApp::start().await;
+    let batch = vec![
+        seen("1", &[("user_id", "ann")], 9, plan("free")),
+        seen("2", &[("anonymous_id", "v")], 8, plan("pro")),
+        seen("3", &[("user_id", "ann"), ("anonymous_id", "v")], 7, track("login")),
+    ];
+    app.accept(batch).await;
+    let merges = merges_of(&app, user("ann")).await;
+    let [held] = merges[0].traits.as_slice() else { panic!("{merges:?}") };
+    assert_eq!((held.name.as_str(), &held.profile_id), ("plan", &merges[0].sources[0].profile_id));
+}
+
+#[tokio::test]
+async fn an_event_of_a_named_user_stays_with_that_user_whatever_device_it_came_from() {
+    let app = two_customers().await;
+    app.accept(vec![seen("t", &[("user_id", "ann"), ("device_id", "tablet")], 5, track("seen"))]).await;
+    let merged = merge(&app, "ann", &["bob"]).await;
+    app.accept(vec![seen("b3", &[("user_id", "bob"), ("device_id", "tablet")], 4, purchase(9.0))]).await;
+    unmerge(&app, &merged.merge_id).await.expect("undone");
+    assert_eq!(timeline(&app, user("bob")).await, ["b3", "b2", "b1"]);
+}

@@ -61,7 +61,15 @@ impl Profile {
         self.parts.iter().find_map(|part| Some(&part.identifiers[part.position(identifier).ok()?]))
     }
 
-    /// The part that an event with these identifiers belongs to: the first that owns any of them, or the first of all.
+    /// The part that an event belongs to: the one that owns the strongest of its identifiers, which come in that order,
+    /// or the first of all.
+    pub fn part_by_strength(&self, identifiers: &[Identifier]) -> ProfileId {
+        let owner = |identifier| self.parts.iter().find(|part| part.position(identifier).is_ok());
+        identifiers.iter().find_map(owner).map_or(self.id, |part| part.id)
+    }
+
+    /// The part that a merge by these identifiers joins: the first that owns any of them, or the first of all. So what
+    /// is linked to both sides of an earlier merge stays with the side that survived when that is undone.
     pub fn part_of(&self, identifiers: &[Identifier]) -> ProfileId {
         let owns_any = |part: &&Part| identifiers.iter().any(|identifier| part.position(identifier).is_ok());
         self.parts.iter().find(owns_any).map_or(self.id, |part| part.id)
@@ -103,8 +111,20 @@ impl Profile {
         }
     }
 
-    /// Takes over the parts of another profile. The states are not joined: the events must be folded anew.
-    pub fn absorb(&mut self, other: Self, link: Link) {
+    /// Takes over statements, of which the later ones hold.
+    pub fn join_traits(&mut self, stated: Traits) {
+        for (name, stated) in stated {
+            let known = self.state.traits.get(&name);
+            if known.is_none_or(|known| (known.time, &known.source) <= (stated.time, &stated.source)) {
+                self.state.traits.insert(name, stated);
+            }
+        }
+    }
+
+    /// Takes over the parts of another profile, and its traits as far as that can be said without its events. The
+    /// states are not joined: the events must be folded anew.
+    pub fn absorb(&mut self, mut other: Self, link: Link) {
+        self.join_traits(std::mem::take(&mut other.state.traits));
         self.parts.extend(other.parts);
         self.links.extend(other.links);
         self.links.push(link);
