@@ -135,7 +135,16 @@ fn commit(number: usize, events: usize) -> anyhow::Result<Commit> {
         preconditions.push(Precondition::Owner(user.clone(), None));
         preconditions.push(Precondition::EventAbsent(event.key.clone()));
         let (claims, (released, authenticated, demoted)) = (vec![user], Default::default());
-        facts.push(Fact::Event(EventFact { profile: id, part: id, event, claims, released, authenticated, demoted }));
+        facts.push(Fact::Event(EventFact {
+            profile: id,
+            creates: false,
+            part: id,
+            event,
+            claims,
+            released,
+            authenticated,
+            demoted,
+        }));
     }
     let projection = projection::project(&facts, time, &Nobody).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace: WorkspaceId::default_workspace(), time, preconditions, facts, projection })

@@ -41,6 +41,7 @@ impl Past {
     /// Commits one batch of events of one profile.
     fn accept(&mut self, profile: ProfileId, batch: &[Event]) {
         let fact = |event: &Event| EventFact {
+            creates: false,
             profile,
             part: profile,
             event: event.clone(),

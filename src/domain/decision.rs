@@ -72,11 +72,21 @@ impl<'a> Decider<'a> {
             Owner::Known(id) => *id,
             Owner::Merged { survivor, sources } => self.merge(*survivor, sources, &event.key, &resolution.named_by),
         };
+        let creates = resolution.owner == Owner::New;
         self.spend_traits(profile, &event);
         let part = self.own(profile, &resolution, event.times.event);
         self.state_traits(profile, &event);
         let Resolution { claims, released, authenticated, demoted, .. } = resolution;
-        self.facts.push(Fact::Event(EventFact { profile, part, event, claims, released, authenticated, demoted }));
+        self.facts.push(Fact::Event(EventFact {
+            profile,
+            creates,
+            part,
+            event,
+            claims,
+            released,
+            authenticated,
+            demoted,
+        }));
         Ok(profile)
     }
 

@@ -34,6 +34,8 @@ pub enum Fact {
 pub struct EventFact {
     /// Whose event it is; a profile that did not exist begins with it.
     pub profile: ProfileId,
+    /// Whether the profile begins with it, which its followers want to hear.
+    pub creates: bool,
     /// The part of the profile that the event stays with, whatever merges are undone.
     pub part: ProfileId,
     /// The event.

@@ -62,7 +62,7 @@ pub(crate) fn belongs(profile: ProfileId, event: Event, claims: &[Identifier]) -
 /// An event of a profile that stays with one of its parts.
 pub(crate) fn belongs_to_part(profile: ProfileId, part: ProfileId, event: Event, claims: &[Identifier]) -> Fact {
     let (claims, (released, authenticated, demoted)) = (claims.to_vec(), Default::default());
-    Fact::Event(EventFact { profile, part, event, claims, released, authenticated, demoted })
+    Fact::Event(EventFact { profile, creates: false, part, event, claims, released, authenticated, demoted })
 }
 
 pub(crate) fn unmerge(profile: ProfileId, groups: &[&[ProfileId]]) -> Fact {

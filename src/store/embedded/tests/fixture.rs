@@ -65,7 +65,16 @@ pub(super) fn event(number: i64) -> Event {
 pub(super) fn belongs(number: u8, event: Event) -> Fact {
     let claims = vec![user(number)];
     let (released, authenticated, demoted) = Default::default();
-    Fact::Event(EventFact { profile: id(number), part: id(number), event, claims, released, authenticated, demoted })
+    Fact::Event(EventFact {
+        profile: id(number),
+        creates: false,
+        part: id(number),
+        event,
+        claims,
+        released,
+        authenticated,
+        demoted,
+    })
 }
 
 pub(super) fn merge(survivor: u8, source: u8) -> Fact {
