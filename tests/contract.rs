@@ -14,7 +14,7 @@ use rapport::rpc::pb::FILE_DESCRIPTOR_SET;
 /// Methods by service. Programs of others call them: add, never rename.
 const METHODS: [(&str, &str); 6] = [
     ("EventService", "IngestEvents StreamEvents ListEvents"),
-    ("ProfileService", "GetProfile BatchGetProfiles ListProfiles"),
+    ("ProfileService", "GetProfile BatchGetProfiles ListProfiles WatchProfiles"),
     ("SegmentService", "ListSegments GetSegment ListSegmentMembers"),
     ("PredictionService", "PredictSegment PredictEffort PredictChurn Predict BatchPredict StreamPredictions"),
     (
@@ -26,7 +26,7 @@ const METHODS: [(&str, &str); 6] = [
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 47] = [
+const FIELDS: [(&str, &str); 50] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -58,6 +58,12 @@ const FIELDS: [(&str, &str); 47] = [
     ("PurchaseSummary", "count revenue gross_revenue refunded_revenue first_time last_time"),
     ("GetProfileRequest", "customer read_mask purpose"),
     ("GetProfileResponse", "profile revision"),
+    ("WatchProfilesRequest", "resume_token customers segment_ids"),
+    ("WatchProfilesResponse", "changes resume_token checkpoint"),
+    (
+        "ProfileChange",
+        "profile_id change_type changed_fields merged_into event merge_id unmerge_id revision commit_time",
+    ),
     ("ListSegmentMembersRequest", "segment_id"),
     ("ListSegmentMembersResponse", "profiles"),
     ("PredictSegmentRequest", "customer purpose as_of_time"),
@@ -88,7 +94,7 @@ const FIELDS: [(&str, &str); 47] = [
 ];
 
 /// Values by enum, without their prefix.
-const VALUES: [(&str, &str); 11] = [
+const VALUES: [(&str, &str); 12] = [
     ("ContactKind", "OPENED MESSAGE TRANSFER ESCALATED RESOLVED REOPENED CLOSED SELF_SERVICE_FAILURE"),
     ("SurveyKind", "NPS CSAT CES"),
     ("SubscriptionStatus", "TRIAL ACTIVE PAST_DUE CANCELLED LAPSED"),
@@ -99,7 +105,8 @@ const VALUES: [(&str, &str); 11] = [
     ("ModelKind", "SEGMENTS CHURN EFFORT SATISFACTION"),
     ("TrainingState", "PENDING RUNNING SUCCEEDED FAILED CANCELLED"),
     ("ChurnKind", "CONTRACTUAL INACTIVITY"),
-    ("ErrorReason", "MODEL_NOT_TRAINED NOT_ENOUGH_DATA REQUEST_ID_REUSED"),
+    ("ChangeType", "CREATED UPDATED MERGED UNMERGED"),
+    ("ErrorReason", "MODEL_NOT_TRAINED NOT_ENOUGH_DATA REQUEST_ID_REUSED RESUME_TOKEN_EXPIRED"),
 ];
 
 /// How the name of a method that changes nothing begins; every other method writes.

@@ -34,6 +34,9 @@ pub enum Error {
     /// The workspace is not in the state that this needs: do what the reason says first.
     #[error("{0}")]
     Precondition(Reason),
+    /// What was asked for lies outside of what is kept: begin anew.
+    #[error("{0}")]
+    OutOfRange(Reason),
     /// Somebody else was faster: read again and decide again.
     #[error("{0}")]
     Conflict(Reason),
@@ -117,6 +120,14 @@ pub enum Reason {
     /// The named revision lies ahead of everything that this store has.
     #[error("at_least_revision {0} is ahead of this server; it belongs to another or a newer data directory")]
     RevisionAhead(Revision),
+    /// The resume token lies ahead of everything that this store has.
+    #[error(
+        "the resume_token, of revision {0}, is ahead of this server; it belongs to another or a newer data directory"
+    )]
+    ResumeTokenAhead(Revision),
+    /// The resume token is older than what is kept.
+    #[error("the changes after the resume_token are not kept any more; read the profiles anew and begin without it")]
+    ResumeTokenExpired,
     /// The run has ended.
     #[error("the training run has already ended")]
     TrainingNotRunning,
@@ -200,6 +211,7 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Conflict => Self::Conflict(Reason::Contention),
             store::Error::Poisoned(_) | store::Error::Closed => Self::Unavailable,
+            store::Error::Forgotten { .. } => Self::OutOfRange(Reason::ResumeTokenExpired),
             store::Error::TooLarge { .. }
             | store::Error::InUse { .. }
             | store::Error::Damaged { .. }

@@ -29,6 +29,7 @@ mod trainer;
 mod training_runs;
 mod unmerge_profiles;
 mod unwind;
+mod watch_profiles;
 
 pub use application::App;
 pub use customer::{Caller, CustomerRef, Found, Read};
@@ -50,3 +51,4 @@ pub use train::TrainingRequest;
 pub use training_runs::RunView;
 pub use unmerge_profiles::{UnmergeRequest, Unmerged};
 pub use unwind::{Caught, Panicked, produce};
+pub use watch_profiles::{ProfileChanges, WatchRequest, Watched};

@@ -84,7 +84,7 @@ impl Binding {
     }
 
     /// The cursor in a token of this call.
-    fn open<C: DeserializeOwned>(self, token: &str) -> Option<C> {
+    pub(super) fn open<C: DeserializeOwned>(self, token: &str) -> Option<C> {
         let token: Token = postcard::from_bytes(&unhex(token)?).ok()?;
         if token.seal != self.seal(&token.cursor) {
             return None;
@@ -153,8 +153,8 @@ impl PageRequest {
     }
 }
 
-/// The token of a page that begins after `cursor`.
-fn token(binding: &Binding, cursor: &impl Serialize) -> String {
+/// The token of what begins after `cursor`.
+pub(super) fn token(binding: &Binding, cursor: &impl Serialize) -> String {
     let cursor = postcard::to_allocvec(cursor).unwrap_or_default();
     let token = Token { seal: binding.seal(&cursor), cursor };
     hex(&postcard::to_allocvec(&token).unwrap_or_default())

@@ -139,6 +139,7 @@ mod tests {
             identifiers: Vec::new(),
             times,
             channel: String::new(),
+            source_priority: 0,
             touchpoint: String::new(),
             payload,
         };

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use super::time::days;
 
+/// Segments that one `WatchProfiles` may be narrowed to.
+pub const WATCHED_SEGMENTS: usize = 100;
+/// Changes in one message of `WatchProfiles`: with keys of the largest size it stays below half a MiB.
+pub const CHANGES_PER_MESSAGE: usize = 500;
 /// Events in one `IngestEvents` request.
 pub const BATCH_EVENTS: usize = 1_000;
 /// Customers in one batch read.

@@ -28,6 +28,8 @@ pub enum ViolationReason {
     IdentifierInvalid,
     /// A page token that this method did not give out for these arguments.
     PageTokenInvalid,
+    /// A resume token that this method did not give out for these arguments.
+    ResumeTokenInvalid,
 }
 
 /// Collects *all* faults of a message while it is read, each with its path. It keeps the first [`limits::VIOLATIONS`] and

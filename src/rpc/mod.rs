@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod stopping;
 mod training_service;
+mod watch_stream;
 
 pub use in_process::in_process;
 pub use options::RpcOptions;

@@ -1,13 +1,19 @@
 //! `ProfileService`.
 
+use std::time::Duration;
+
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::convert::page::{self, Budget};
-use super::convert::{customer, mask::Mask, merge, read};
+use super::convert::{change, customer, mask::Mask, merge, read};
+use super::options::RpcOptions;
 use super::pb::batch_get_profiles_result::Result as Outcome;
 use super::pb::profile_service_server::ProfileService;
 use super::reply::Viewer;
+use super::stopping::Stopping;
+use super::watch_stream::WatchStream;
 use super::{pb, status};
 use crate::app::{App, Found, Invalid, Result, RulesChange, WriteMode};
 use crate::domain::violation::Violations;
@@ -15,11 +21,15 @@ use crate::domain::violation::Violations;
 /// Answers the calls of the service.
 pub(super) struct Profiles {
     app: App,
+    stopping: Stopping,
+    checkpoint_interval: Duration,
+    stalled_send_timeout: Duration,
 }
 
 impl Profiles {
-    pub(super) fn new(app: App) -> Self {
-        Self { app }
+    pub(super) fn new(app: App, stopping: Stopping, options: &RpcOptions) -> Self {
+        let RpcOptions { checkpoint_interval, stalled_send_timeout, .. } = *options;
+        Self { app, stopping, checkpoint_interval, stalled_send_timeout }
     }
 
     async fn get(&self, call: &Call, request: pb::GetProfileRequest) -> Result<pb::GetProfileResponse> {
@@ -113,6 +123,17 @@ impl Profiles {
             preview: preview.map(merge::preview),
         })
     }
+
+    async fn watch(
+        &self,
+        call: &Call,
+        request: pb::WatchProfilesRequest,
+    ) -> Result<BoxStream<pb::WatchProfilesResponse>> {
+        let wanted = change::request(request, self.checkpoint_interval);
+        let changes = self.app.watch_profiles(&call.caller, &wanted).await?;
+        let stream = WatchStream::new(call.clone(), self.stopping.clone(), self.stalled_send_timeout);
+        Ok(stream.of(changes))
+    }
 }
 
 fn mode(validate_only: bool) -> WriteMode {
@@ -121,6 +142,8 @@ fn mode(validate_only: bool) -> WriteMode {
 
 #[tonic::async_trait]
 impl ProfileService for Profiles {
+    type WatchProfilesStream = BoxStream<pb::WatchProfilesResponse>;
+
     async fn get_profile(
         &self,
         request: Request<pb::GetProfileRequest>,
@@ -183,6 +206,14 @@ impl ProfileService for Profiles {
     ) -> std::result::Result<Response<pb::UpdateIdentityRulesResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.update_rules(&call, request).await)
+    }
+
+    async fn watch_profiles(
+        &self,
+        request: Request<pb::WatchProfilesRequest>,
+    ) -> std::result::Result<Response<Self::WatchProfilesStream>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.watch(&call, request).await)
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) const SERVICES: [&str; 6] = [
 pub(super) fn router(app: App, options: &RpcOptions, stopping: Stopping) -> anyhow::Result<Router<Layers>> {
     let admission = Admission::new(options.requests_in_flight);
     let mut routes = RoutesBuilder::default();
-    add_services(&mut routes, &app, &admission, &stopping);
+    add_services(&mut routes, &Parts { app: &app, options, admission: &admission, stopping: &stopping });
     add_reflection(&mut routes)?;
     let health = health::Server::new(State::new(app.clone(), stopping));
     routes.add_service(health.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_BYTES));
@@ -97,12 +97,22 @@ macro_rules! serve {
     };
 }
 
-fn add_services(routes: &mut RoutesBuilder, app: &App, admission: &Admission, stopping: &Stopping) {
+/// What services are made of.
+struct Parts<'a> {
+    app: &'a App,
+    options: &'a RpcOptions,
+    admission: &'a Admission,
+    stopping: &'a Stopping,
+}
+
+fn add_services(routes: &mut RoutesBuilder, parts: &Parts<'_>) {
+    let Parts { app, options, admission, stopping } = *parts;
+    let profiles = Profiles::new(app.clone(), stopping.clone(), options);
     let events = Events::new(app.clone(), admission.clone(), stopping.clone());
     let training = Training::new(app.clone(), stopping.clone());
     routes
         .add_service(serve!(EventServiceServer, events, BATCH_BYTES))
-        .add_service(serve!(ProfileServiceServer, Profiles::new(app.clone()), BATCH_BYTES))
+        .add_service(serve!(ProfileServiceServer, profiles, BATCH_BYTES))
         .add_service(serve!(SegmentServiceServer, Segments::new(app.clone()), REQUEST_BYTES))
         .add_service(serve!(PredictionServiceServer, Predictions::new(app.clone()), BATCH_BYTES))
         .add_service(serve!(TrainingServiceServer, training, REQUEST_BYTES))

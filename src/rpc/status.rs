@@ -18,7 +18,7 @@ use crate::domain::violation::{Violation, ViolationReason};
 const DOMAIN: &str = "rapport";
 /// For how long a caller waits before it repeats a request that was not taken.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Bytes of violations that a call's status carries. It travels in a trailer, in base 64, and some clients accept no
+/// Bytes of violations, or of a token, that a call's status carries. It travels in a trailer, in base 64, and some clients accept no
 /// more than 8 KiB of trailers in all; a last violation says how many were left out.
 const TRAILER_BYTES: usize = 3 << 10;
 /// What the encoding of a violation adds to its texts: the keys and lengths of both and of itself.
@@ -95,6 +95,13 @@ pub(super) fn unavailable(message: &str) -> Refused {
     Refused::new(Code::Unavailable, ErrorReason::StoreUnavailable, message).retry_after(RETRY_AFTER)
 }
 
+/// Whoever follows a stream does not take its messages; `resume_token` is that of the last one.
+pub(super) fn reader_too_slow(resume_token: &str) -> Refused {
+    let message = "the stream waited too long for a message to be taken; go on with the last resume_token";
+    let refused = Refused::new(Code::ResourceExhausted, ErrorReason::ReaderTooSlow, message).retry_after(RETRY_AFTER);
+    if resume_token.len() > TRAILER_BYTES { refused } else { refused.about("resume_token", resume_token) }
+}
+
 /// The server does not have what was asked for.
 pub(super) fn unimplemented(message: impl Into<String>) -> Refused {
     Refused::new(Code::Unimplemented, ErrorReason::Unimplemented, message)
@@ -129,6 +136,7 @@ fn of(error: Error, request: &RequestId, violation_bytes: usize) -> Refused {
         Error::NotFound { resource, name } => of_missing(resource, &name, &message),
         Error::AlreadyExists(reason) => of_reason(Code::AlreadyExists, &reason),
         Error::Precondition(reason) => of_reason(Code::FailedPrecondition, &reason),
+        Error::OutOfRange(reason) => of_reason(Code::OutOfRange, &reason),
         Error::Conflict(reason) => of_reason(Code::Aborted, &reason),
         Error::Exhausted { reason, retry_after } => {
             of_reason(Code::ResourceExhausted, &reason).retry_after(retry_after)
@@ -149,6 +157,7 @@ fn of_invalid(invalid: Invalid, bytes: usize) -> Refused {
         ViolationReason::IdentifierRequired => ErrorReason::IdentifierRequired,
         ViolationReason::IdentifierInvalid => ErrorReason::IdentifierInvalid,
         ViolationReason::PageTokenInvalid => ErrorReason::PageTokenInvalid,
+        ViolationReason::ResumeTokenInvalid => ErrorReason::ResumeTokenInvalid,
     };
     let mut refused = Refused::new(Code::InvalidArgument, reason, invalid.to_string());
     let (all, mut taken, mut told) = (invalid.0.len(), 0, 0);
@@ -184,6 +193,8 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused(ErrorReason::ModelNotTrained).about("kind", kind.name()).precondition(kind.name())
         }
         Reason::RevisionAhead(wanted) => refused(ErrorReason::RevisionAhead).precondition(&wanted.to_string()),
+        Reason::ResumeTokenAhead(wanted) => refused(ErrorReason::RevisionAhead).precondition(&wanted.to_string()),
+        Reason::ResumeTokenExpired => refused(ErrorReason::ResumeTokenExpired),
         Reason::TrainingNotRunning => refused(ErrorReason::TrainingNotRunning).precondition("run_id"),
         Reason::TrainingBusy => {
             let mut refused = refused(ErrorReason::TrainingBusy);

@@ -157,5 +157,6 @@ fn rpc_options(config: &Config) -> RpcOptions {
         requests_in_flight: config.limits.requests_in_flight,
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
         drain_timeout: config.drain_timeout(),
+        ..RpcOptions::default()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::domain::id::Revision;
+
 /// The result of a store's method.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -20,6 +22,12 @@ pub enum Error {
         bytes: usize,
         /// Largest size.
         limit: usize,
+    },
+    /// What was asked for is older than everything that is kept.
+    #[error("commits before {oldest} are not kept any more")]
+    Forgotten {
+        /// The first commit that is kept.
+        oldest: Revision,
     },
     /// The store takes no writes now; whether the last one is durable is unknown. Reads go on.
     #[error("the store takes no writes since a write to disk failed: {0}")]

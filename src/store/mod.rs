@@ -11,6 +11,6 @@ mod port;
 
 pub use error::{Error, Result};
 pub use port::{
-    ArtifactStore, Commit, CommitStore, DocumentReader, EventReader, Precondition, ProfileReader, Store, StoredEvent,
-    Versioned,
+    AcceptedCommit, ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, EventReader, Followed,
+    Precondition, ProfileReader, Store, StoredEvent, Versioned,
 };

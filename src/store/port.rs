@@ -68,6 +68,26 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
+/// A commit that was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptedCommit {
+    /// Its place in the order of all commits.
+    pub revision: Revision,
+    /// When it was accepted, by our clock.
+    pub time: Timestamp,
+    /// What was decided, in order.
+    pub facts: Vec<Fact>,
+}
+
+/// Some of the commits of a workspace, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Followed {
+    /// The commits.
+    pub commits: Vec<AcceptedCommit>,
+    /// Every commit of the workspace up to this one is among them, or was asked for before.
+    pub up_to: Revision,
+}
+
 /// Reads of profiles. A read sees every commit whose revision was returned before the read began.
 #[async_trait]
 pub trait ProfileReader {
@@ -134,6 +154,24 @@ pub trait CommitStore {
     fn revision(&self) -> Revision;
 }
 
+/// Reads of what was accepted, for those who follow it. Only commits that are durable and that reads see are told.
+#[async_trait]
+pub trait CommitReader {
+    /// At most `limit` commits of a workspace after `after`, in order, and fewer where they are large or lie among many
+    /// of others. An answer without commits is the end only where `up_to` is no later than `after`; else the next ones
+    /// begin after `up_to`.
+    ///
+    /// # Errors
+    /// [`Error::Forgotten`](super::Error::Forgotten) where commits after `after` are not kept any more.
+    async fn commits_after(&self, workspace: &WorkspaceId, after: Revision, limit: usize) -> Result<Followed>;
+
+    /// Waits until a commit after `after`, of any workspace, can be read.
+    async fn committed_after(&self, after: Revision) -> Result<()>;
+
+    /// The first commit that is still kept, or that will be the first.
+    fn oldest_commit(&self) -> Revision;
+}
+
 /// Blobs of trained models. They are written before the commit that points to them and never change.
 #[async_trait]
 pub trait ArtifactStore {
@@ -153,7 +191,7 @@ pub trait ArtifactStore {
 /// Everything a server keeps.
 #[async_trait]
 pub trait Store:
-    ProfileReader + EventReader + DocumentReader + CommitStore + ArtifactStore + Send + Sync + 'static
+    ProfileReader + EventReader + DocumentReader + CommitStore + CommitReader + ArtifactStore + Send + Sync + 'static
 {
     /// The adapter's name, for the operator.
     fn name(&self) -> &'static str;

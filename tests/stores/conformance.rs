@@ -11,7 +11,7 @@ use rapport::domain::profile::Profile;
 use rapport::domain::settings::Settings;
 use rapport::domain::training::TrainingRun;
 use rapport::domain::value::Map;
-use rapport::store::{Error, Precondition, Store};
+use rapport::store::{AcceptedCommit, Error, Precondition, Store};
 
 use crate::fixture::{
     at, belongs, belongs_to_part, commit, commit_document, event, id, large_event, merge, timeline, unmerge, user,
@@ -391,6 +391,117 @@ async fn futures_of<F: Future<Output = ()>>(futures: Vec<F>) {
         if futures.iter().all(|(_, done)| *done) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+/// Runs two futures side by side, of which the first must wait for the second.
+async fn both<A, B>(waits: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    let mut waits = Box::pin(waits);
+    let early = std::future::poll_fn(|context| std::task::Poll::Ready(waits.as_mut().poll(context).is_ready())).await;
+    assert!(!early, "it waits");
+    let other = other.await;
+    (waits.await, other)
+}
+
+/// Everything that can be followed behind a commit, `limit` commits at a time.
+async fn followed(store: &dyn Store, name: &str, mut after: Revision, limit: usize) -> Vec<AcceptedCommit> {
+    let mut all = Vec::new();
+    while after < store.revision() {
+        let followed = store.commits_after(&workspace(name), after, limit).await.expect("read");
+        assert!(followed.commits.len() <= limit);
+        assert!(followed.up_to > after, "a follower who is behind comes forward");
+        assert!(followed.commits.iter().all(|commit| after < commit.revision && commit.revision <= followed.up_to));
+        after = followed.up_to;
+        all.extend(followed.commits);
+    }
+    all
+}
+
+pub(crate) async fn commits_are_followed_in_order_from_anywhere_and_without_those_of_others(store: &dyn Store) {
+    let mut mine = Vec::new();
+    for n in 0..12_i64 {
+        let name = if n % 3 == 0 { "ab" } else { "a" };
+        let facts = vec![
+            belongs(id(n as u8), event(&format!("{n}-1"), n), &[user(&n.to_string())]),
+            belongs(id(n as u8), event(&format!("{n}-2"), n), &[]),
+        ];
+        let revision = commit(store, &workspace(name), facts.clone(), Vec::new()).await.expect("commits");
+        if name == "a" {
+            mine.push(AcceptedCommit { revision, time: at(n), facts });
+        }
+    }
+    assert_eq!(store.oldest_commit(), Revision(1));
+    for after in 0..=store.revision().0 {
+        let expected: Vec<_> = mine.iter().filter(|commit| commit.revision.0 > after).cloned().collect();
+        for limit in [1, 2, 100] {
+            assert_eq!(
+                followed(store, "a", Revision(after), limit).await,
+                expected,
+                "after {after}, {limit} at a time"
+            );
+        }
+    }
+    assert_eq!(followed(store, "b", Revision(0), 100).await, []);
+    let end = store.commits_after(&workspace("a"), store.revision(), 10).await.expect("read");
+    assert_eq!((end.commits, end.up_to), (Vec::new(), store.revision()));
+}
+
+pub(crate) async fn large_commits_are_followed_a_few_at_a_time(store: &dyn Store) {
+    for n in 0..4_i64 {
+        let facts = vec![belongs(id(n as u8), large_event(&n.to_string(), n, 800_000), &[])];
+        commit(store, &workspace("a"), facts, Vec::new()).await.expect("commits");
+    }
+    let all = followed(store, "a", Revision(0), 100).await;
+    assert_eq!(all.iter().map(|commit| commit.revision.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+}
+
+pub(crate) async fn a_follower_waits_for_the_next_commit_and_hears_of_the_end(store: &dyn Store) {
+    let acme = workspace("acme");
+    let next = async || {
+        let facts = vec![belongs(id(1), event(&store.revision().to_string(), 1), &[])];
+        commit(store, &acme, facts, Vec::new()).await.expect("commits");
+    };
+    next().await;
+    store.committed_after(Revision(0)).await.expect("a commit");
+    let last = store.revision();
+    let (waited, ()) = both(store.committed_after(last), next()).await;
+    waited.expect("the next commit");
+    let last = store.revision();
+    let (waited, closed) = both(store.committed_after(last), store.close()).await;
+    closed.expect("closes");
+    assert!(matches!(waited, Err(Error::Closed)), "{waited:?}");
+    assert!(matches!(store.committed_after(last).await, Err(Error::Closed)));
+    assert!(matches!(store.commits_after(&acme, Revision(0), 1).await, Err(Error::Closed)));
+}
+
+pub(crate) async fn nothing_is_lost_or_told_too_early_while_others_commit(store: &dyn Store) {
+    let acme = workspace("acme");
+    let writers = (0..8_u8).map(|writer| {
+        let acme = acme.clone();
+        let writes = async move {
+            for n in 0..20_i64 {
+                let facts = vec![belongs(id(writer), event(&format!("{writer}-{n}"), n), &[])];
+                commit(store, &acme, facts, Vec::new()).await.expect("commits");
+            }
+        };
+        Box::pin(writes) as std::pin::Pin<Box<dyn Future<Output = ()> + '_>>
+    });
+    let follower = async {
+        let (mut after, mut seen) = (Revision(0), Vec::new());
+        while seen.len() < 160 {
+            store.committed_after(after).await.expect("a commit");
+            let followed = store.commits_after(&acme, after, 7).await.expect("read");
+            assert!(followed.up_to > after && followed.up_to <= store.revision());
+            after = followed.up_to;
+            for commit in followed.commits {
+                let [Fact::Event(fact)] = commit.facts.as_slice() else { panic!("{commit:?}") };
+                let profile = store.profiles(&acme, &[fact.profile]).await.expect("read").remove(0).expect("visible");
+                assert!(profile.revision >= commit.revision, "a change is told when reads show it");
+                seen.push(commit.revision.0);
+            }
+        }
+        assert_eq!(seen, (1..=160).collect::<Vec<u64>>());
+    };
+    futures_of(writers.chain([Box::pin(follower) as _]).collect()).await;
 }
 
 pub(crate) async fn a_closed_store_refuses(store: &dyn Store) {

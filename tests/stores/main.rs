@@ -5,9 +5,9 @@ mod fixture;
 
 use std::time::Duration;
 
-use rapport::store::Store;
 use rapport::store::embedded::{EmbeddedStore, Options};
 use rapport::store::memory::MemoryStore;
+use rapport::store::{CommitReader as _, Error, Store};
 
 /// Runs each listed check of the suite on a fresh store of one adapter.
 macro_rules! conforms {
@@ -63,11 +63,30 @@ every_adapter![
     documents_are_listed_by_kind_and_name,
     artifacts_are_kept_replaced_and_removed,
     concurrent_commits_on_one_customer_end_in_one_order,
+    commits_are_followed_in_order_from_anywhere_and_without_those_of_others,
+    large_commits_are_followed_a_few_at_a_time,
+    a_follower_waits_for_the_next_commit_and_hears_of_the_end,
+    nothing_is_lost_or_told_too_early_while_others_commit,
     a_closed_store_refuses,
 ];
 
 fn memory(window: Duration) -> Box<dyn Store> {
     Box::new(MemoryStore::with_idempotency_window(window))
+}
+
+#[tokio::test]
+async fn a_store_that_keeps_only_the_latest_commits_says_so() {
+    use rapport::domain::id::Revision;
+    let store = MemoryStore::default().keeping_commits(2);
+    let acme = fixture::workspace("acme");
+    for n in 1..=4_u8 {
+        let facts = vec![fixture::belongs(fixture::id(n), fixture::event(&n.to_string(), 1), &[])];
+        fixture::commit(&store, &acme, facts, Vec::new()).await.expect("commits");
+    }
+    assert_eq!(store.oldest_commit(), Revision(3));
+    assert_eq!(store.commits_after(&acme, Revision(2), 10).await.expect("read").commits.len(), 2);
+    let refused = store.commits_after(&acme, Revision(1), 10).await;
+    assert!(matches!(refused, Err(Error::Forgotten { oldest: Revision(3) })), "{refused:?}");
 }
 
 /// Opens embedded stores in a directory that lives as long as the returned function.

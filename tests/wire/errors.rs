@@ -201,6 +201,11 @@ async fn a_panic_in_the_middle_of_a_stream_is_an_error_and_no_end() {
     let mut states = app.training().watch_training_run(watch).await.expect("a stream").into_inner();
     assert!(states.message().await.expect("a state").is_some());
     assert_internal(&states.message().await.expect_err("a panic"));
+
+    let watch = pb::WatchProfilesRequest::default();
+    let mut changes = app.profiles().watch_profiles(watch).await.expect("a stream").into_inner();
+    assert!(changes.message().await.expect("a checkpoint").is_some());
+    assert_internal(&changes.message().await.expect_err("a panic"));
 }
 
 #[tokio::test]

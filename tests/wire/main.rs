@@ -12,3 +12,4 @@ mod settings;
 mod support;
 mod training;
 mod transport;
+mod watch;

@@ -281,8 +281,8 @@ mod broken {
     use rapport::domain::training::TrainingRun;
     use rapport::domain::value::Map;
     use rapport::store::{
-        ArtifactStore, Commit, CommitStore, DocumentReader, Error, EventReader, ProfileReader, Result, Store,
-        StoredEvent, Versioned,
+        ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed, ProfileReader,
+        Result, Store, StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -392,6 +392,22 @@ mod broken {
 
         fn revision(&self) -> Revision {
             Revision::default()
+        }
+    }
+
+    #[async_trait]
+    impl CommitReader for BrokenStore {
+        async fn commits_after(&self, _: &WorkspaceId, _: Revision, _: usize) -> Result<Followed> {
+            assert!(!matches!(self.fault, Fault::Panics), "planted");
+            planted()
+        }
+
+        async fn committed_after(&self, _: Revision) -> Result<()> {
+            Ok(())
+        }
+
+        fn oldest_commit(&self) -> Revision {
+            Revision(1)
         }
     }
 

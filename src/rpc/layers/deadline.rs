@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::HeaderMap;
 
 /// Methods whose answers go on for as long as the caller wants, unless the caller says how long.
-const STREAMS: [&str; 6] = [
+const STREAMS: [&str; 7] = [
     "/rapport.v1.EventService/StreamEvents",
     "/rapport.v1.PredictionService/StreamPredictions",
+    "/rapport.v1.ProfileService/WatchProfiles",
     "/rapport.v1.TrainingService/WatchTrainingRun",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::changes::{Placed, changes};
 use super::index::Index;
-use super::journal::{Group, Segments, Writer};
+use super::journal::{Group, Segments, Trail, Writer};
 use super::preconditions::{self, Memory};
 use super::prepare::Prepared;
 use super::stage::Stage;
@@ -35,6 +35,7 @@ pub(super) struct Committer {
     pub(super) writer: Writer,
     pub(super) index: Arc<Index>,
     pub(super) segments: Arc<Segments>,
+    pub(super) trail: Arc<Trail>,
     pub(super) status: Arc<Status>,
     pub(super) window: Duration,
 }
@@ -98,6 +99,7 @@ impl Committer {
         self.status.count_group(group.bytes());
         // Durable: now it may be seen, and only then acknowledged.
         index.publish(stage.into_change());
+        self.trail.note(&group);
         self.status.set_revision(last);
         waiting.into_iter().for_each(|caller| drop(caller.answer.send(Ok(caller.revision))));
     }
@@ -161,6 +163,7 @@ mod tests {
                 writer: journal::tests::failing_writer(at_sync),
                 index: Arc::clone(&index),
                 segments: journal.segments(),
+                trail: Arc::new(journal.trail()),
                 status: Arc::clone(&status),
                 window: Duration::from_secs(1),
             };

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::codec;
 use super::entry::Entry;
 use super::index::{Source, keys};
+use super::journal::Wanted;
 use super::preconditions::{Memory, owner_today};
 use super::store::{EmbeddedStore, Open};
 use super::timeline;
@@ -14,7 +15,9 @@ use crate::domain::fold;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
-use crate::store::{DocumentReader, Error, EventReader, ProfileReader, Result, StoredEvent, Versioned};
+use crate::store::{
+    CommitReader, DocumentReader, Error, EventReader, Followed, ProfileReader, Result, StoredEvent, Versioned,
+};
 
 /// Entries that a scan reads at a time.
 const PAGE: usize = 1_000;
@@ -96,6 +99,24 @@ impl DocumentReader for EmbeddedStore {
             page.iter().map(|(_, value)| document(value)).collect()
         })
         .await
+    }
+}
+
+#[async_trait]
+impl CommitReader for EmbeddedStore {
+    async fn commits_after(&self, workspace: &WorkspaceId, after: Revision, limit: usize) -> Result<Followed> {
+        let workspace = workspace.clone();
+        // What is in the journal behind it may not be durable yet.
+        let visible = self.status().revision();
+        self.read(move |open| open.trail().follow(&workspace, Wanted { after, visible, limit })).await
+    }
+
+    async fn committed_after(&self, after: Revision) -> Result<()> {
+        self.status().committed_after(after).await
+    }
+
+    fn oldest_commit(&self) -> Revision {
+        self.oldest()
     }
 }
 

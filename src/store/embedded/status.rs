@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
@@ -11,6 +13,7 @@ use crate::store::{Error, Result};
 pub(super) struct Status {
     poison: OnceLock<String>,
     revision: AtomicU64,
+    news: watch::Sender<News>,
     groups: AtomicU64,
     bytes: AtomicU64,
 }
@@ -22,6 +25,13 @@ pub struct Statistics {
     pub groups: u64,
     /// Bytes of their frames.
     pub bytes: u64,
+}
+
+/// What those who wait for commits wait for.
+#[derive(Debug, Clone, Copy, Default)]
+struct News {
+    revision: Revision,
+    closed: bool,
 }
 
 impl Status {
@@ -47,6 +57,21 @@ impl Status {
     /// Publishes the last durable commit. Called after its effects can be read.
     pub(super) fn set_revision(&self, revision: Revision) {
         self.revision.store(revision.0, Ordering::Release);
+        self.news.send_modify(|news| news.revision = revision);
+    }
+
+    /// Waits until a commit after `after` can be read.
+    pub(super) async fn committed_after(&self, after: Revision) -> Result<()> {
+        let mut news = self.news.subscribe();
+        match news.wait_for(|news| news.closed || news.revision > after).await.as_deref() {
+            Ok(News { closed: false, .. }) => Ok(()),
+            Ok(_) | Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Tells those who wait that nothing more will come.
+    pub(super) fn close(&self) {
+        self.news.send_modify(|news| news.closed = true);
     }
 
     pub(super) fn count_group(&self, bytes: usize) {

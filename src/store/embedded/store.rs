@@ -11,11 +11,12 @@ use tokio::task;
 use super::artifacts::Artifacts;
 use super::committer::{Committer, Request};
 use super::index::Index;
-use super::journal::{self, Segments};
+use super::journal::{self, Segments, Trail};
 use super::options::Options;
 use super::recovery::{self, Served};
 use super::status::{Statistics, Status};
 use super::{files, locks, manifest};
+use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
 /// Commits that may wait for the committer; further callers wait for a place.
@@ -29,6 +30,8 @@ pub struct EmbeddedStore {
     reads: Arc<Semaphore>,
     concurrent_reads: u32,
     status: Arc<Status>,
+    /// The first commit in the journal, none of which is ever given up.
+    oldest: Revision,
 }
 
 /// Everything that ends with the store. The fields are dropped in this order.
@@ -37,6 +40,7 @@ pub(super) struct Open {
     committer: Option<JoinHandle<()>>,
     served: Served,
     segments: Arc<Segments>,
+    trail: Arc<Trail>,
     artifacts: Artifacts,
     window: Duration,
     memory: WaitingMemory,
@@ -59,7 +63,8 @@ impl EmbeddedStore {
         let reads = Arc::new(Semaphore::new(options.concurrent_reads.max(1)));
         let status = Arc::new(Status::default());
         let open = Open::new(&options, &status)?;
-        Ok(Self { open: RwLock::new(Some(Arc::new(open))), reads, concurrent_reads, status })
+        let oldest = open.trail.oldest();
+        Ok(Self { open: RwLock::new(Some(Arc::new(open))), reads, concurrent_reads, status, oldest })
     }
 
     /// What the journal has taken since the store was opened.
@@ -69,6 +74,10 @@ impl EmbeddedStore {
 
     pub(super) fn status(&self) -> &Status {
         &self.status
+    }
+
+    pub(super) fn oldest(&self) -> Revision {
+        self.oldest
     }
 
     /// Where commits go.
@@ -98,6 +107,7 @@ impl EmbeddedStore {
     /// Closes in order: no new commits, then all that wait, then the index, then the lock.
     pub(super) async fn shut_down(&self) -> Result<()> {
         let open = locks::write(&self.open).take().ok_or(Error::Closed)?;
+        self.status.close();
         // Whoever reads now may finish.
         let all = self.reads.acquire_many(self.concurrent_reads).await;
         drop(all);
@@ -121,12 +131,14 @@ impl Open {
         let served = recovery::recover(options, store, &mut journal, status)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
+        let trail = Arc::new(journal.trail());
         let (queue, requests) = mpsc::channel(WAITING_COMMITS);
         let committer = Committer {
             queue: requests,
             writer: journal.writer(options.segment_bytes)?,
             index: Arc::clone(&served.index),
             segments: Arc::clone(&segments),
+            trail: Arc::clone(&trail),
             status: Arc::clone(status),
             window: options.idempotency_window,
         };
@@ -137,6 +149,7 @@ impl Open {
             committer: Some(thread),
             served,
             segments,
+            trail,
             artifacts,
             window: options.idempotency_window,
             memory: WaitingMemory(Arc::new(Semaphore::new(WAITING_KIB as usize))),
@@ -150,6 +163,10 @@ impl Open {
 
     pub(super) fn segments(&self) -> &Segments {
         &self.segments
+    }
+
+    pub(super) fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     pub(super) fn artifacts(&self) -> &Artifacts {

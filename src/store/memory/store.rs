@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::workspace::Workspace;
 use crate::domain::event::{Event, EventKey};
@@ -14,14 +15,17 @@ use crate::domain::model::ModelVersion;
 use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    ArtifactStore, Commit, CommitStore, DocumentReader, Error, EventReader, ProfileReader, Result, Store, StoredEvent,
-    Versioned,
+    AcceptedCommit, ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed,
+    ProfileReader, Result, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
 pub struct MemoryStore {
     window: Duration,
+    commits_kept: usize,
     inner: Mutex<Inner>,
+    /// The last commit; `None` once the store is closed.
+    last: watch::Sender<Option<Revision>>,
 }
 
 struct Inner {
@@ -30,6 +34,8 @@ struct Inner {
     now: Timestamp,
     closed: bool,
     workspaces: BTreeMap<WorkspaceId, Workspace>,
+    /// The latest commits of all workspaces, in order.
+    commits: VecDeque<(WorkspaceId, AcceptedCommit)>,
     artifacts: HashMap<(WorkspaceId, ModelVersion), Vec<u8>>,
 }
 
@@ -47,9 +53,17 @@ impl MemoryStore {
             now: Timestamp::MIN,
             closed: false,
             workspaces: BTreeMap::new(),
+            commits: VecDeque::new(),
             artifacts: HashMap::new(),
         };
-        Self { window, inner: Mutex::new(inner) }
+        let last = watch::Sender::new(Some(Revision::default()));
+        Self { window, commits_kept: usize::MAX, inner: Mutex::new(inner), last }
+    }
+
+    /// The same store, which lets those who follow its commits fall back behind no more than the latest `commits`.
+    #[must_use]
+    pub fn keeping_commits(self, commits: usize) -> Self {
+        Self { commits_kept: commits, ..self }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -140,12 +154,57 @@ impl CommitStore for MemoryStore {
         inner.now = now;
         inner.revision = Revision(inner.revision.0 + 1);
         let revision = inner.revision;
+        let accepted = AcceptedCommit { revision, time: commit.time, facts: commit.facts.clone() };
+        inner.commits.push_back((commit.workspace.clone(), accepted));
+        if inner.commits.len() > self.commits_kept {
+            inner.commits.pop_front();
+        }
         inner.workspaces.entry(commit.workspace.clone()).or_default().apply(commit, revision);
+        self.last.send_replace(Some(revision));
         Ok(revision)
     }
 
     fn revision(&self) -> Revision {
         self.inner().revision
+    }
+}
+
+#[async_trait]
+impl CommitReader for MemoryStore {
+    async fn commits_after(&self, workspace: &WorkspaceId, after: Revision, limit: usize) -> Result<Followed> {
+        let inner = self.inner();
+        if inner.closed {
+            return Err(Error::Closed);
+        }
+        let oldest = inner.oldest_commit();
+        if after.0 + 1 < oldest.0 {
+            return Err(Error::Forgotten { oldest });
+        }
+        let later = inner.commits.iter().filter(|(of, commit)| of == workspace && commit.revision > after);
+        let commits: Vec<AcceptedCommit> = later.take(limit).map(|(_, commit)| commit.clone()).collect();
+        let up_to = match commits.last() {
+            Some(last) if commits.len() == limit => last.revision,
+            _ => after.max(inner.revision),
+        };
+        Ok(Followed { commits, up_to })
+    }
+
+    async fn committed_after(&self, after: Revision) -> Result<()> {
+        let mut last = self.last.subscribe();
+        match last.wait_for(|last| last.is_none_or(|last| last > after)).await.as_deref() {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(_) => Err(Error::Closed),
+        }
+    }
+
+    fn oldest_commit(&self) -> Revision {
+        self.inner().oldest_commit()
+    }
+}
+
+impl Inner {
+    fn oldest_commit(&self) -> Revision {
+        self.commits.front().map_or(Revision(self.revision.0 + 1), |(_, oldest)| oldest.revision)
     }
 }
 
@@ -178,6 +237,7 @@ impl Store for MemoryStore {
 
     async fn close(&self) -> Result<()> {
         self.inner().closed = true;
+        self.last.send_replace(None);
         Ok(())
     }
 }

@@ -122,6 +122,12 @@ impl PayloadBuilder {
     }
 }
 
+/// Whether a payload is a commit of the workspace.
+pub(super) fn is_of(payload: &[u8], workspace: &WorkspaceId) -> bool {
+    let name = payload.split_first().and_then(|(bytes, rest)| rest.get(..usize::from(*bytes)));
+    name == Some(workspace.as_str().as_bytes())
+}
+
 /// A payload, read back.
 #[derive(Debug)]
 pub(super) struct Payload {

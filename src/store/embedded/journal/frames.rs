@@ -43,6 +43,18 @@ pub(super) struct Raw {
     payload: Vec<u8>,
 }
 
+impl Raw {
+    /// Its size on disk.
+    pub(super) fn bytes(&self) -> usize {
+        frame::HEADER_BYTES + self.payload.len()
+    }
+
+    /// Whether it is a commit of the workspace; told without decoding the rest.
+    pub(super) fn is_of(&self, workspace: &WorkspaceId) -> bool {
+        frame::is_of(&self.payload, workspace)
+    }
+}
+
 impl Frames {
     pub(super) fn open(directory: &Path, first: Revision) -> Result<Self> {
         let path = segment::path(directory, first);
@@ -62,7 +74,7 @@ impl Frames {
         }
         let frame = self.at(self.offset)?;
         if let Ok(raw) = &frame {
-            self.offset += (frame::HEADER_BYTES + raw.payload.len()) as u64;
+            self.offset += raw.bytes() as u64;
         }
         Ok(Some(frame))
     }

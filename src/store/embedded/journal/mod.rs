@@ -19,10 +19,12 @@ mod segment;
 mod segments;
 #[cfg(test)]
 pub(super) mod tests;
+mod trail;
 mod writer;
 
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
 pub(super) use frames::Frame;
 pub(super) use open::{Journal, open};
 pub(super) use segments::{EventRef, Segments};
+pub(super) use trail::{Trail, Wanted};
 pub(super) use writer::{Group, Writer};

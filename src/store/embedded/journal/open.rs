@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::frames::{Frame, Frames};
 use super::segment;
 use super::segments::Segments;
+use super::trail::Trail;
 use super::writer::Writer;
 use crate::domain::id::Revision;
 use crate::store::Result;
@@ -101,6 +102,11 @@ impl Journal {
         Arc::new(Segments::new(&self.directory))
     }
 
+    /// For following what is written.
+    pub(in crate::store::embedded) fn trail(&self) -> Trail {
+        Trail::new(&self.directory, self.segments.first().copied().unwrap_or_default())
+    }
+
     /// For writing behind the end.
     pub(in crate::store::embedded) fn writer(self, segment_bytes: u64) -> Result<Writer> {
         let segment = self.segments.last().copied().unwrap_or_default();
@@ -167,7 +173,7 @@ fn judge(frames: &Frames, last: Revision, what: &'static str) -> Result<Torn> {
     Ok(Torn { path: frames.path.clone(), offset, what })
 }
 
-fn check_sequence(path: &Path, offset: u64, expected: Revision, found: Revision) -> Result<()> {
+pub(super) fn check_sequence(path: &Path, offset: u64, expected: Revision, found: Revision) -> Result<()> {
     if expected == found {
         return Ok(());
     }

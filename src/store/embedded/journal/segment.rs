@@ -72,6 +72,18 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Revision>> {
     Ok(segments)
 }
 
+/// The segment that holds a commit, or the one before where the commit is not there yet.
+pub(super) fn holding(directory: &Path, revision: Revision) -> Result<Option<Revision>> {
+    let mut holding = None;
+    for entry in fs::read_dir(directory).map_err(failed("listing", directory))? {
+        let path = entry.map_err(failed("listing", directory))?.path();
+        let name = path.file_stem().filter(|_| path.extension().and_then(OsStr::to_str) == Some(EXTENSION));
+        let first = name.and_then(OsStr::to_str).and_then(|stem| stem.parse().ok()).map(Revision);
+        holding = holding.max(first.filter(|first| *first <= revision));
+    }
+    Ok(holding)
+}
+
 impl Header {
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::segment;
 use super::writer::{Home, Place, Sink, Writer};
-use super::{Journal, PayloadBuilder, open};
+use super::{Journal, PayloadBuilder, Wanted, open};
 use crate::domain::fact::{Document, Fact};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::settings::Settings;
@@ -129,6 +129,59 @@ fn segments_follow_each_other_and_replay_starts_in_the_right_one() {
         replayed.expect("whole");
         assert_eq!(first, Some(applied + 1));
     }
+}
+
+#[test]
+fn the_trail_leads_from_any_commit_to_the_last_visible_one_over_all_segments() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[2, 2, 1], 200);
+    let journal = open(directory.path(), STORE).expect("whole");
+    let trail = journal.trail();
+    // The writer goes on where the trail was made, and the trail hears of it.
+    let mut writer = journal.writer(200).expect("writable");
+    for _ in 0..3 {
+        let mut group = writer.begin().expect("writable");
+        (0..2).for_each(|_| group.push(&payload()).expect("small"));
+        writer.append(&group).expect("writable");
+        trail.note(&group);
+    }
+    let workspace = WorkspaceId::default_workspace();
+    // Twice: from nowhere, and from places that are known.
+    for _ in 0..2 {
+        for after in 0..11 {
+            for visible in after..=11 {
+                for limit in [1, 3, 100] {
+                    let wanted = Wanted { after: Revision(after), visible: Revision(visible), limit };
+                    let followed = trail.follow(&workspace, wanted).expect("whole");
+                    let end = visible.min(after + limit as u64);
+                    let found: Vec<u64> = followed.commits.iter().map(|commit| commit.revision.0).collect();
+                    assert_eq!((found, followed.up_to.0), ((after + 1..=end).collect(), end), "{wanted:?}");
+                }
+            }
+        }
+    }
+    let beyond = Wanted { after: Revision(10), visible: Revision(12), limit: 5 };
+    assert!(matches!(trail.follow(&workspace, beyond), Err(Error::Damaged { .. } | Error::Io { .. })));
+}
+
+#[test]
+fn a_follower_goes_on_where_the_last_read_ended_without_a_look_at_what_was_before() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), &[1, 1, 1], u64::MAX);
+    let journal = open(directory.path(), STORE).expect("whole");
+    let trail = journal.trail();
+    let workspace = WorkspaceId::default_workspace();
+    let follow = |after, visible| {
+        let wanted = Wanted { after: Revision(after), visible: Revision(visible), limit: 9 };
+        trail.follow(&workspace, wanted).map(|followed| followed.commits.len())
+    };
+    assert_eq!(follow(0, 2).expect("whole"), 2);
+    let path = only_segment(directory.path());
+    let mut file = fs::read(&path).expect("readable");
+    file[segment::HEADER_BYTES] ^= 1;
+    fs::write(&path, &file).expect("writable");
+    assert_eq!(follow(2, 3).expect("the damaged frame is not looked at"), 1);
+    assert!(matches!(follow(1, 3), Err(Error::Damaged { .. })), "from elsewhere it is");
 }
 
 #[test]

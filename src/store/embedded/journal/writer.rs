@@ -116,6 +116,11 @@ impl Group {
         Ok(())
     }
 
+    /// Where the group begins: the segment, the offset in it and the first revision.
+    pub(super) fn start(&self) -> Place {
+        self.start
+    }
+
     /// Bytes to be written.
     pub(in crate::store::embedded) fn bytes(&self) -> usize {
         self.bytes.len()
