@@ -347,14 +347,15 @@ impl Resolver {
 
     /// Why the owners, with these identifiers, cannot be one customer.
     fn check(&self, owners: &[&Profile], identifiers: &[Identifier]) -> Result<(), DemotionReason> {
-        if are_different_users(owners, identifiers) {
-            return Err(DemotionReason::OtherUser);
-        }
         let parts: usize = owners.iter().map(|owner| owner.parts.len()).sum();
-        if parts > limits::PROFILE_PARTS && owners.len() > 1 || self.exceeded(owners, identifiers).next().is_some() {
-            return Err(DemotionReason::Limit);
+        let merges = owners.len() > 1;
+        match self.exceeded(owners, identifiers).next() {
+            _ if merges && are_different_users(owners, identifiers) => Err(DemotionReason::OtherUser),
+            Some(exceeded) if exceeded.is_user() => Err(DemotionReason::OtherUser),
+            Some(_) => Err(DemotionReason::Limit),
+            None if merges && parts > limits::PROFILE_PARTS => Err(DemotionReason::Limit),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
