@@ -1,6 +1,6 @@
 //! Who is who: which profile an event belongs to.
 //!
-//! Pure: the caller looks up who owns the event's identifiers, [`resolve`] decides, and the decision is journaled, so
+//! Pure: the caller looks up who owns the event's identifiers, [`Resolver::resolve`] decides, and the decision is journaled, so
 //! that replay applies it and never decides again.
 
 use std::cmp::Ordering;
