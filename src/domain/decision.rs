@@ -303,4 +303,26 @@ mod tests {
         let accepted = decide(batches);
         assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 8, "{accepted:?}");
     }
+
+    #[test]
+    fn an_event_that_merges_is_held_to_the_traits_of_both_sides() {
+        let resolver = Resolver::default();
+        let mut ids = 0_u128;
+        let mut new_id = || {
+            ids += 1;
+            Uuid::from_u128(ids)
+        };
+        let mut decider = Decider::new(&resolver, Known::default(), &mut new_id);
+        let [ann, visitor] = [("user_id", "ann"), ("anonymous_id", "v")]
+            .map(|(kind, value)| Identifier::parse(kind, value).expect("an identifier"));
+        let mut decide = |number: usize, keys, by: &[&Identifier]| {
+            let by = by.iter().map(|identifier| (*identifier).clone()).collect();
+            decider.decide(identify(number, traits(keys, 1)), resolver.sort_out(by)).is_ok()
+        };
+        for batch in 0..5 {
+            assert!(decide(batch, batch * 100..batch * 100 + 100, &[if batch < 3 { &ann } else { &visitor }]));
+        }
+        assert!(!decide(5, 500..501, &[&ann, &visitor]), "together they would have 501");
+        assert!(decide(6, 0..1, &[&ann, &visitor]), "the merge itself leaves 500");
+    }
 }

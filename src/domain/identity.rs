@@ -1,7 +1,7 @@
 //! Who is who: which profile an event belongs to.
 //!
-//! Pure: the caller looks up who owns the event's identifiers, [`Resolver::resolve`] decides, and the decision is journaled, so
-//! that replay applies it and never decides again.
+//! Pure: the caller looks up who owns the event's identifiers, [`Resolver::resolve`] decides, and the decision is
+//! journaled, so that replay applies it and never decides again.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -568,5 +568,20 @@ mod tests {
         let national =
             resolver.sort_out(vec![identifier("phone", "0170 1234567"), identifier("phone", "+491701234567")]);
         assert_eq!(national.usable, [identifier("phone", "+491701234567")]);
+    }
+
+    #[test]
+    fn of_the_devices_that_would_move_only_those_of_a_full_type_stay() {
+        let devices: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
+        let mut all: Vec<(&str, &str)> = devices.iter().map(|device| ("device_id", device.as_str())).collect();
+        all.push(("user_id", "bob"));
+        let bob = profile(1, &all);
+        let ann = profile(2, &[("user_id", "ann"), ("device_id", "hers"), ("anonymous_id", "hers")]);
+        let event = [("user_id", "bob"), ("device_id", "hers"), ("anonymous_id", "hers")];
+        let resolution = decide(&[ann.clone(), bob.clone()], &event);
+        let moved = Release { identifier: identifier("anonymous_id", "hers"), from: ann.id };
+        let stays = Demotion { identifier: identifier("device_id", "hers"), reason: DemotionReason::Limit };
+        assert_eq!((resolution.owner, resolution.released), (Owner::Known(bob.id), vec![moved]));
+        assert_eq!(resolution.demoted, [stays]);
     }
 }

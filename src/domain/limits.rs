@@ -62,6 +62,8 @@ pub const SOURCE_PRIORITY: std::ops::RangeInclusive<i32> = -100..=100;
 pub const PREVIEW_PROFILES: usize = 50_000;
 /// Profiles, and pairs of them, that a preview names.
 pub const PREVIEW_SAMPLES: usize = 10;
+/// Fields at fault that the record of a refused event names.
+pub const REJECTION_FIELDS: usize = 10;
 /// Short names: channel, touchpoint, event and page names, plan, topic, agent, case, order, product, category; and ids
 /// of ours that a request names, which are shorter.
 pub const NAME_BYTES: usize = 128;

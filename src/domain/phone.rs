@@ -48,6 +48,12 @@ mod tests {
     }
 
     #[test]
+    fn a_zero_in_parentheses_is_kept_where_it_belongs_to_the_number() {
+        assert_eq!(to_e164("+39 (0)6 6982 1234", ""), to_e164("+39 06 6982 1234", ""));
+        assert!(to_e164("+39 06 6982 1234", "").is_some());
+    }
+
+    #[test]
     fn a_national_number_needs_its_region() {
         assert_eq!(to_e164("0170 1234567", ""), None);
         assert_ne!(to_e164("0170 1234567", "US"), Some("+491701234567".to_owned()));

@@ -62,7 +62,10 @@ impl Rejections {
 
 impl Rejection {
     /// An event that was refused. Its name may be as long as a caller makes it; the start of it is kept.
-    pub fn of_event(source: &str, event_id: &str, reason: EventRejection, fields: Vec<String>) -> Self {
+    /// So are the first of the fields: a batch of faults must not outgrow what one commit may be.
+    pub fn of_event(source: &str, event_id: &str, reason: EventRejection, mut fields: Vec<String>) -> Self {
+        fields.truncate(limits::REJECTION_FIELDS);
+        fields.iter_mut().for_each(|field| *field = start_of(field));
         let event = EventKey { source: start_of(source), event_id: start_of(event_id) };
         Self { event, what: Rejected::Event(reason, fields) }
     }
@@ -100,5 +103,10 @@ mod tests {
         let long = "é".repeat(limits::EVENT_KEY_BYTES);
         let kept = Rejection::of_event(&long, "1", EventRejection::InvalidField, vec![]);
         assert_eq!(kept.event.source.len(), limits::EVENT_KEY_BYTES);
+        let many =
+            Rejection::of_event("s", "1", EventRejection::InvalidField, vec![long; limits::REJECTION_FIELDS + 1]);
+        let Rejected::Event(_, fields) = many.what else { panic!("an event was refused") };
+        assert_eq!(fields.len(), limits::REJECTION_FIELDS);
+        assert!(fields.iter().all(|field| field.len() == limits::EVENT_KEY_BYTES));
     }
 }
