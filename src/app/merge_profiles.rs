@@ -58,7 +58,9 @@ impl App {
     pub async fn merge_profiles(&self, caller: &Caller, request: &MergeRequest, mode: WriteMode) -> Result<Merged> {
         request.check()?;
         for _ in 0..limits::CONFLICT_RETRIES {
-            // A conflict may be this very request, sent twice at the same moment.
+            // Decided before it is asked whether the request was carried out: where it is sent twice at the same moment,
+            // a decision that the other one has made wrong is never the answer.
+            let decided = self.decide_merge(caller, request).await;
             let mut named = NamedRequest::none();
             if mode == WriteMode::Commit {
                 match self.find_repeat(caller, &request.request_id, "MergeProfiles", &request.content()).await? {
@@ -69,7 +71,7 @@ impl App {
                     Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
                 }
             }
-            let Decided { mut commit, record, profile } = self.decide_merge(caller, request).await?;
+            let Decided { mut commit, record, profile } = decided?;
             let found = Found { profile, now: self.context.now() };
             if mode == WriteMode::ValidateOnly {
                 return Ok(Merged { record, found, revision: self.store.revision() });

@@ -42,7 +42,9 @@ impl App {
     ) -> Result<Unmerged> {
         let merge = request.merge;
         for _ in 0..limits::CONFLICT_RETRIES {
-            // A conflict may be this very request, sent twice at the same moment.
+            // Decided before it is asked whether the request was carried out: where it is sent twice at the same moment,
+            // a decision that the other one has made wrong is never the answer.
+            let decided = self.decide_unmerge(caller, merge).await;
             let mut named = NamedRequest::none();
             if mode == WriteMode::Commit {
                 match self.find_repeat(caller, &request.request_id, "UnmergeProfiles", &merge).await? {
@@ -53,7 +55,7 @@ impl App {
                     Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
                 }
             }
-            let (mut commit, first) = self.decide_unmerge(caller, merge).await?;
+            let (mut commit, first) = decided?;
             let now = self.context.now();
             let mut profiles = commit.projection.profiles.clone();
             profiles.sort_by_key(|profile| (profile.id != first, profile.id));

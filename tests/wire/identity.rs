@@ -1,7 +1,11 @@
 //! Who is who: merges, their end, and the rules behind them.
 
+use std::collections::BTreeSet;
+
 use pb::event::Payload;
 use rapport::rpc::pb;
+use rapport::store::embedded::{EmbeddedStore, Options};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::support::{
@@ -490,4 +494,34 @@ async fn an_event_of_a_named_user_stays_with_that_user_whatever_device_it_came_f
     app.accept(vec![seen("b3", &[("user_id", "bob"), ("device_id", "tablet")], 4, purchase(9.0))]).await;
     unmerge(&app, &merged.merge_id).await.expect("undone");
     assert_eq!(timeline(&app, user("bob")).await, ["b3", "b2", "b1"]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_many_times_at_once_merges_once_and_undoes_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EmbeddedStore::open(Options::new(directory.path(), [7; 16])).expect("a store");
+    let app = TestApp::builder().store(store).start().await;
+    app.accept(vec![
+        seen("1", &[("user_id", "ann")], 2, track("seen")),
+        seen("2", &[("user_id", "bob")], 1, track("seen")),
+    ])
+    .await;
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let mut profiles = app.profiles();
+        let sources = user("bob").into_iter().collect();
+        let request_id = "once".to_owned();
+        let request = pb::MergeProfilesRequest { target: user("ann"), sources, request_id, ..Default::default() };
+        calls.spawn(async move { profiles.merge_profiles(request).await.expect("an answer").into_inner().merge_id });
+    }
+    let merges: BTreeSet<String> = calls.join_all().await.into_iter().collect();
+    assert_eq!(merges.len(), 1, "{merges:?}");
+    assert_eq!(merges_of(&app, user("ann")).await.len(), 1);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let (mut profiles, merge_id) = (app.profiles(), merges.first().cloned().expect("a merge"));
+        let request = pb::UnmergeProfilesRequest { merge_id, request_id: "back".to_owned(), validate_only: false };
+        calls.spawn(async move { profiles.unmerge_profiles(request).await.expect("an answer").into_inner().revision });
+    }
+    assert_eq!(calls.join_all().await.into_iter().collect::<BTreeSet<_>>().len(), 1);
 }
