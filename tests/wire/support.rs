@@ -65,6 +65,11 @@ impl TestApp {
         Builder { store: Arc::new(MemoryStore::default()), options: RpcOptions::default() }
     }
 
+    /// Where the server is, for a client with a channel of its own.
+    pub(crate) fn origin(&self) -> http::Uri {
+        format!("http://{}", self.address).parse().expect("an address")
+    }
+
     pub(crate) fn wire(&self) -> Wire {
         self.wire_of("acme")
     }
