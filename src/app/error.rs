@@ -13,6 +13,9 @@ use crate::{models, store};
 /// The result of a use case.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// How long to wait where the disk is full: writes are taken again as soon as there is room.
+const ROOM_AFTER: Duration = Duration::from_secs(5);
+
 /// Why a use case did not answer. A kind is added only where a caller would act differently; no text in here holds
 /// personal data, except the source of [`Error::Internal`], which holds none either and is never shown.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +163,9 @@ pub enum Reason {
     /// The merge was undone before.
     #[error("the merge was undone before")]
     MergeUndone,
+    /// The disk is full.
+    #[error("the server's disk is full, so that nothing can be written; reads go on")]
+    StorageFull,
     /// Lost every race.
     #[error("others kept changing the same customers; send the request again")]
     Contention,
@@ -211,6 +217,7 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Conflict => Self::Conflict(Reason::Contention),
             store::Error::Poisoned(_) | store::Error::Closed => Self::Unavailable,
+            store::Error::DiskFull(_) => Self::Exhausted { reason: Reason::StorageFull, retry_after: ROOM_AFTER },
             store::Error::Forgotten { .. } => Self::OutOfRange(Reason::ResumeTokenExpired),
             store::Error::TooLarge { .. }
             | store::Error::InUse { .. }

@@ -210,6 +210,11 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
         Reason::PartLimit => refused(ErrorReason::IdentifierLimitReached).precondition("sources"),
         Reason::MergeUndone => refused(ErrorReason::MergeUndone).precondition("merge_id"),
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
+        Reason::StorageFull => {
+            let mut refused = refused(ErrorReason::StorageFull);
+            refused.details.add_quota_failure_violation("disk", reason.to_string());
+            refused
+        }
         Reason::Contention => refused(ErrorReason::Conflict),
         Reason::ConsentDenied { purpose } => refused(ErrorReason::ConsentDenied).about("purpose", purpose),
     }

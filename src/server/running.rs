@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, RpcOptions};
 use crate::store;
-use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
 
 /// A start that must not go on: somebody has to do something first. The process exits with 2.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,11 @@ async fn open(config: &Config) -> anyhow::Result<App> {
     let mut options = Options::new(&config.data_dir, context.new_id().into_bytes());
     options.segment_bytes = config.storage.segment_bytes;
     options.index_cache_bytes = config.storage.index_cache_bytes;
+    options.disk = DiskLimits {
+        min_free_bytes: config.storage.min_free_bytes,
+        min_free_ratio: config.storage.min_free_ratio,
+        reserve_bytes: config.storage.reserve_bytes,
+    };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await?;
     let store = opened.map_err(|error| refusal(error, config))?;
     Ok(App::start(Arc::new(store), context).await?)
@@ -143,6 +148,9 @@ fn refusal(error: store::Error, config: &Config) -> anyhow::Error {
     let directory = config.data_dir.display();
     match error {
         store::Error::InUse { .. } => Refusal(error.to_string()).into(),
+        store::Error::DiskFull(_) => {
+            Refusal(format!("{error}; make room on the disk of {directory}, then start again")).into()
+        }
         store::Error::Damaged { .. } => {
             Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup"))
                 .into()

@@ -82,7 +82,8 @@ pub(super) fn sync_parent(path: &Path) -> Result<()> {
     sync().map_err(failed("syncing", directory))
 }
 
-fn unfinished(path: &Path) -> PathBuf {
+/// The name of a file while it is being written.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(UNFINISHED);

@@ -11,13 +11,16 @@
 //!                            sled, which may be deleted: recovery replays the journal
 //! ```
 //!
+//! - `space`: from when on a disk is full, and what is kept back for then.
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
+//! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
 mod changes;
+mod checkpoints;
 mod codec;
 mod committer;
 mod effects;
@@ -33,6 +36,7 @@ mod prepare;
 mod reads;
 mod recovery;
 mod seen;
+mod space;
 mod stage;
 mod status;
 mod store;
@@ -41,6 +45,6 @@ mod tests;
 mod timeline;
 mod writes;
 
-pub use options::Options;
+pub use options::{DiskLimits, OnReplay, Options};
 pub use status::Statistics;
 pub use store::EmbeddedStore;

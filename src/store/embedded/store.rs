@@ -13,7 +13,8 @@ use super::committer::{Committer, Request};
 use super::index::Index;
 use super::journal::{self, Segments, Trail};
 use super::options::Options;
-use super::recovery::{self, Served};
+use super::recovery::{Recovery, Served};
+use super::space::Space;
 use super::status::{Statistics, Status};
 use super::{files, locks, manifest};
 use crate::domain::id::Revision;
@@ -39,6 +40,7 @@ pub(super) struct Open {
     queue: Option<mpsc::Sender<Request>>,
     committer: Option<JoinHandle<()>>,
     served: Served,
+    space: Arc<Space>,
     segments: Arc<Segments>,
     trail: Arc<Trail>,
     artifacts: Artifacts,
@@ -78,6 +80,12 @@ impl EmbeddedStore {
 
     pub(super) fn oldest(&self) -> Revision {
         self.oldest
+    }
+
+    /// Whether commits are taken.
+    pub(super) fn takes_writes(&self) -> bool {
+        let open = locks::read(&self.open).as_ref().map(Arc::clone);
+        self.status.check().is_ok() && open.is_some_and(|open| open.space.check().is_ok())
     }
 
     /// Where commits go.
@@ -128,7 +136,8 @@ impl Open {
         let mut journal = journal::open(&options.directory.join("journal"), store)?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
-        let served = recovery::recover(options, store, &mut journal, status)?;
+        let space = Arc::new(Space::new(&options.directory, options.disk));
+        let served = Recovery { options, store, status, space: &space }.recover(&mut journal)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
@@ -139,6 +148,7 @@ impl Open {
             index: Arc::clone(&served.index),
             segments: Arc::clone(&segments),
             trail: Arc::clone(&trail),
+            space: Arc::clone(&space),
             status: Arc::clone(status),
             window: options.idempotency_window,
         };
@@ -148,6 +158,7 @@ impl Open {
             queue: Some(queue),
             committer: Some(thread),
             served,
+            space,
             segments,
             trail,
             artifacts,
@@ -159,6 +170,10 @@ impl Open {
 
     pub(super) fn index(&self) -> &Index {
         &self.served.index
+    }
+
+    pub(super) fn space(&self) -> &Space {
+        &self.space
     }
 
     pub(super) fn segments(&self) -> &Segments {

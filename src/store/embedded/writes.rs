@@ -33,7 +33,11 @@ impl CommitStore for EmbeddedStore {
 impl ArtifactStore for EmbeddedStore {
     async fn put_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion, bytes: Vec<u8>) -> Result<()> {
         let (workspace, version) = (workspace.clone(), version.clone());
-        self.read(move |open| open.artifacts().put(&workspace, &version, &bytes)).await
+        self.read(move |open| {
+            open.space().check()?;
+            open.artifacts().put(&workspace, &version, &bytes)
+        })
+        .await
     }
 
     async fn artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>> {
@@ -54,7 +58,7 @@ impl Store for EmbeddedStore {
     }
 
     fn takes_writes(&self) -> bool {
-        self.queue().is_ok() && self.status().check().is_ok()
+        EmbeddedStore::takes_writes(self)
     }
 
     async fn close(&self) -> Result<()> {

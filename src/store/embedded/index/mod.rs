@@ -12,10 +12,11 @@ mod mark;
 mod meta;
 mod place;
 mod signal;
+mod sweep;
 
 pub(super) use disk::{Batch, Bytes, Disk};
-pub(super) use flusher::Flusher;
+pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
 pub(super) use mark::Mark;
 pub(super) use meta::Meta;
-pub(super) use place::{Opened, discard, find};
+pub(super) use place::{Opened, discard, find, load};

@@ -24,7 +24,7 @@ mod writer;
 
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
 pub(super) use frames::Frame;
-pub(super) use open::{Journal, open};
+pub(super) use open::{Journal, bytes_after, open};
 pub(super) use segments::{EventRef, Segments};
 pub(super) use trail::{Trail, Wanted};
 pub(super) use writer::{Group, Writer};
