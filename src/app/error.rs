@@ -157,6 +157,9 @@ pub enum Reason {
         /// How many there may be.
         limit: usize,
     },
+    /// A profile would be known by too many identifiers of all types together.
+    #[error("the profile would have more than {} identifiers", crate::domain::limits::PROFILE_IDENTIFIERS)]
+    IdentifierTotal,
     /// A profile would be made of too many.
     #[error("the profile would be made of more than {} profiles", crate::domain::limits::PROFILE_PARTS)]
     PartLimit,

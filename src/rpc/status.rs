@@ -207,6 +207,7 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused(ErrorReason::TraitLimitReached).precondition("traits")
         }
         Reason::IdentifierLimit { kind, .. } => refused(ErrorReason::IdentifierLimitReached).precondition(kind),
+        Reason::IdentifierTotal => refused(ErrorReason::IdentifierLimitReached).precondition("identifiers"),
         Reason::PartLimit => refused(ErrorReason::IdentifierLimitReached).precondition("sources"),
         Reason::MergeUndone => refused(ErrorReason::MergeUndone).precondition("merge_id"),
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
