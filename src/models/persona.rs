@@ -54,7 +54,8 @@ pub(super) struct Group {
 impl Group {
     /// The features in which the typical customer differs; all of them where it differs in none.
     fn telling(&self) -> impl Iterator<Item = &Distinction> {
-        let differs = |distinction: &Distinction| distinction.median != distinction.population_median;
+        // As it is shown: who reads "137 days (everyone: 137 days)" doubts the rest as well.
+        let differs = |distinction: &Distinction| shown(distinction).is_some_and(|(own, everyone)| own != everyone);
         let any = self.distinctions.iter().any(differs);
         self.distinctions.iter().filter(move |distinction| !any || differs(distinction))
     }
@@ -115,15 +116,25 @@ pub(super) fn persona(group: &Group) -> String {
         return format!("Fewer than {CUSTOMERS_MIN} customers, too few to describe.");
     }
     let figure = |distinction: &Distinction| {
-        let feature: &Feature = FEATURES.iter().find(|feature| feature.name == distinction.feature)?;
-        let own = feature.format(Some(distinction.median), "");
-        let everyone = feature.format(Some(distinction.population_median), "");
-        let name = lower_first(feature.display_name);
+        let (own, everyone) = shown(distinction)?;
+        let name = lower_first(feature(distinction)?.display_name);
         Some(format!("{name} {own} (everyone: {everyone})"))
     };
     let figures: Vec<String> = group.telling().filter_map(figure).take(FIGURES).collect();
     let share = group.share * 100.0;
     format!("{} customers, {share:.0} % of all. The typical one: {}.", group.size, figures.join(", "))
+}
+
+/// The typical figure of the segment and of everyone, in words.
+fn shown(distinction: &Distinction) -> Option<(String, String)> {
+    let feature = feature(distinction)?;
+    let [own, everyone] =
+        [distinction.median, distinction.population_median].map(|median| feature.format(Some(median), ""));
+    Some((own, everyone))
+}
+
+fn feature(distinction: &Distinction) -> Option<&'static Feature> {
+    FEATURES.iter().find(|feature| feature.name == distinction.feature)
 }
 
 fn lower_first(text: &str) -> String {
@@ -144,6 +155,14 @@ mod tests {
             deviation: *deviation,
         };
         Group { size, share: 0.25, distinctions: deviations.iter().map(distinction).collect() }
+    }
+
+    #[test]
+    fn figures_that_look_alike_tell_nothing() {
+        let mut group = group(100, &[("purchase_recency_days", -2.0), ("purchases", 1.5)]);
+        (group.distinctions[0].median, group.distinctions[0].population_median) = (137.0, 137.2);
+        let text = persona(&group);
+        assert!(!text.contains("137") && text.contains("purchases"), "{text}");
     }
 
     #[test]

@@ -569,3 +569,18 @@ async fn a_request_that_is_sent_many_times_at_once_merges_once_and_undoes_once()
     }
     assert_eq!(calls.join_all().await.into_iter().collect::<BTreeSet<_>>().len(), 1);
 }
+
+#[tokio::test]
+async fn a_change_of_rules_without_rules_is_refused_and_keeps_those_that_hold() {
+    let app = TestApp::start().await;
+    let rule = pb::IdentifierRule { r#type: "email".to_owned(), limit: 2, ..Default::default() };
+    let rules = Some(pb::IdentityRules { rules: vec![rule], ..Default::default() });
+    let request = pb::UpdateIdentityRulesRequest { rules, ..Default::default() };
+    let held = app.profiles().update_identity_rules(request).await.expect("changed").into_inner().rules;
+    let empty = app.profiles().update_identity_rules(pb::UpdateIdentityRulesRequest::default()).await;
+    let refused = empty.expect_err("nothing is asked for");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
+    assert_eq!(fields(&status_of(&refused)), ["rules"]);
+    let now = app.profiles().get_identity_rules(pb::GetIdentityRulesRequest::default()).await.expect("read");
+    assert_eq!(now.into_inner().rules, held);
+}

@@ -115,6 +115,9 @@ pub(in crate::rpc) fn preview(preview: RulesPreview) -> pb::IdentityRulesPreview
 pub(in crate::rpc) fn rules_from_pb(request: pb::UpdateIdentityRulesRequest) -> IdentityRulesRequest {
     let mut faults = Violations::new();
     request_id::check(&request.request_id, &mut faults);
+    if request.rules.is_none() {
+        faults.add("rules", "is required; rules without items bring the defaults back");
+    }
     let sent = request.rules.unwrap_or_default();
     let rule = |(position, sent): (usize, pb::IdentifierRule)| {
         faults.within(format_args!("rules.rules[{position}]"), |violations| {

@@ -20,6 +20,10 @@ use crate::store::embedded::locks;
 /// Segments that are kept open for reading.
 const OPEN_FILES: usize = 128;
 
+/// Bytes that are read at once, and bytes between two records that cost less to read than another call.
+const SPAN_BYTES: u64 = 256 << 10;
+const GAP_BYTES: u64 = 4 << 10;
+
 /// Where the record of an accepted event lies. A later event has a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::store::embedded) struct EventRef {
@@ -36,6 +40,26 @@ impl EventRef {
     pub(super) fn new(segment: Revision, payload: u32, record: Record) -> Self {
         Self { segment: segment.0, offset: payload + record.offset, bytes: record.bytes }
     }
+
+    fn record_bytes(self) -> usize {
+        RECORD_HEADER_BYTES + self.bytes as usize
+    }
+
+    /// Where in the segment the record ends.
+    fn end(self) -> u64 {
+        u64::from(self.offset) + self.record_bytes() as u64
+    }
+}
+
+/// How many of some places in order, from the first on, are read at once.
+fn together(places: &[EventRef]) -> usize {
+    let is_near = |pair: &[EventRef]| {
+        let (at, next, first) = (pair[0], pair[1], places[0]);
+        next.segment == first.segment
+            && u64::from(next.offset) <= at.end() + GAP_BYTES
+            && next.end() <= u64::from(first.offset) + SPAN_BYTES
+    };
+    1 + places.windows(2).take_while(|pair| is_near(pair)).count()
 }
 
 /// The journal's files, for reading.
@@ -52,25 +76,46 @@ impl Segments {
 
     /// Reads an event with what was decided about it.
     pub(in crate::store::embedded) fn event(&self, at: EventRef) -> Result<EventFact> {
-        let fault = |what| damaged(&self.path(at), u64::from(at.offset), what);
-        let mut record = vec![0; RECORD_HEADER_BYTES + at.bytes as usize];
-        match self.file(at)?.read_exact_at(&mut record, u64::from(at.offset)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(fault("the file ends before a record does"));
+        let mut record = Vec::new();
+        self.read(at, at.end(), &mut record)?;
+        self.parse(at, &record)
+    }
+
+    /// Reads many events, in the order in which they lie on disk. What lies close together is read at once: the events
+    /// of one customer often came in one batch.
+    pub(in crate::store::embedded) fn events(&self, mut places: Vec<EventRef>) -> Result<Vec<Event>> {
+        places.sort_unstable();
+        let (mut events, mut bytes, mut rest) = (Vec::with_capacity(places.len()), Vec::new(), places.as_slice());
+        while let Some(first) = rest.first() {
+            let (span, after) = rest.split_at(together(rest));
+            self.read(*first, span.last().map_or(first.end(), |last| last.end()), &mut bytes)?;
+            for at in span {
+                let start = (at.offset - first.offset) as usize;
+                events.push(self.parse(*at, &bytes[start..start + at.record_bytes()])?.event);
             }
-            Err(error) => return Err(failed("reading", &self.path(at))(error)),
+            rest = after;
         }
-        match codec::read_record(&record).map_err(fault)? {
-            Fact::Event(fact) => Ok(fact),
-            _ => Err(fault("the index takes another fact for an event")),
+        Ok(events)
+    }
+
+    /// Reads from a place to an offset in the same segment.
+    fn read(&self, from: EventRef, end: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.resize((end - u64::from(from.offset)) as usize, 0);
+        match self.file(from)?.read_exact_at(bytes, u64::from(from.offset)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(damaged(&self.path(from), u64::from(from.offset), "the file ends before a record does"))
+            }
+            Err(error) => Err(failed("reading", &self.path(from))(error)),
         }
     }
 
-    /// Reads many events, in the order in which they lie on disk.
-    pub(in crate::store::embedded) fn events(&self, mut places: Vec<EventRef>) -> Result<Vec<Event>> {
-        places.sort_unstable();
-        places.into_iter().map(|at| Ok(self.event(at)?.event)).collect()
+    fn parse(&self, at: EventRef, record: &[u8]) -> Result<EventFact> {
+        let fault = |what| damaged(&self.path(at), u64::from(at.offset), what);
+        match codec::read_record(record).map_err(fault)? {
+            Fact::Event(fact) => Ok(fact),
+            _ => Err(fault("the index takes another fact for an event")),
+        }
     }
 
     fn file(&self, at: EventRef) -> Result<Arc<File>> {
@@ -90,5 +135,29 @@ impl Segments {
 
     fn path(&self, at: EventRef) -> PathBuf {
         segment::path(&self.directory, Revision(at.segment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_close_together_is_read_at_once_and_nothing_else() {
+        let at = |segment: u64, offset: u64| EventRef { segment, offset: offset as u32, bytes: 100 };
+        let lengths = |mut places: &[EventRef]| {
+            let mut lengths = Vec::new();
+            while !places.is_empty() {
+                let length = together(places);
+                lengths.push(length);
+                places = &places[length..];
+            }
+            lengths
+        };
+        assert_eq!(lengths(&[at(1, 0), at(1, 200), at(1, 200 + GAP_BYTES)]), [3]);
+        assert_eq!(lengths(&[at(1, 0), at(1, 109 + GAP_BYTES)]), [1, 1], "far apart");
+        assert_eq!(lengths(&[at(1, 0), at(2, 0), at(2, 108)]), [1, 2], "in another segment");
+        let dense: Vec<_> = (0..SPAN_BYTES / 64).map(|number| at(1, number * 108)).collect();
+        assert!(lengths(&dense).iter().all(|length| *length as u64 * 108 <= SPAN_BYTES), "bounded in all");
     }
 }
