@@ -14,10 +14,13 @@
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
+//! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
+mod backup;
 mod changes;
+mod checkpoints;
 mod codec;
 mod committer;
 mod effects;
@@ -27,6 +30,7 @@ mod index;
 mod journal;
 mod locks;
 mod manifest;
+mod meter;
 mod options;
 mod preconditions;
 mod prepare;
@@ -41,6 +45,7 @@ mod tests;
 mod timeline;
 mod writes;
 
+pub use backup::{Restored, restore};
 pub use options::Options;
 pub use status::Statistics;
 pub use store::EmbeddedStore;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::committer::Request;
+use super::locks;
 use super::prepare::Prepared;
 use super::store::EmbeddedStore;
 use crate::domain::id::{Revision, WorkspaceId};
@@ -43,7 +44,11 @@ impl ArtifactStore for EmbeddedStore {
 
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
         let (workspace, version) = (workspace.clone(), version.clone());
-        self.read(move |open| open.artifacts().remove(&workspace, &version)).await
+        self.read(move |open| {
+            let _no_backup_copies_it = locks::lock(open.keep());
+            open.artifacts().remove(&workspace, &version)
+        })
+        .await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stores that are killed, damaged, moved and filled.
 
+mod backup;
 mod damage;
 mod fixture;
 mod recovery;
