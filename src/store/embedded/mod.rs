@@ -43,9 +43,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod verify;
 mod writes;
 
 pub use backup::{Restored, restore};
 pub use options::Options;
 pub use status::Statistics;
 pub use store::EmbeddedStore;
+pub use verify::{Finding, Mode, Remedy, Verified, verify};

@@ -64,8 +64,27 @@ pub(super) fn recover(
     Ok(served)
 }
 
+/// Brings an index to the end of the journal for somebody who only looks at it, and everything of it to sled. `visit`
+/// sees each commit before its turn.
+pub(super) fn bring_up(
+    opened: index::Opened,
+    options: &Options,
+    journal: &Journal,
+    visit: &mut dyn FnMut(&Frame) -> Result<()>,
+) -> Result<Served> {
+    let mark = Mark::set(&options.directory)?;
+    let mut served = Served::start(opened, mark, options, &Arc::default())?;
+    let (from, segments) = (served.index.meta().applied, journal.segments());
+    journal.replay(from, |frame| {
+        visit(&frame)?;
+        served.apply(frame, &segments)
+    })?;
+    served.finish()?;
+    Ok(served)
+}
+
 /// An index is written after the journal: what it holds was durable, and must still be there.
-fn check_end(journal: &Journal, meta: &Meta, directory: &Path) -> Result<()> {
+pub(super) fn check_end(journal: &Journal, meta: &Meta, directory: &Path) -> Result<()> {
     if meta.applied <= journal.last {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! sled. A layer goes to sled as one atomic batch together with the revision that it brings the index to, so that
 //! sled always holds the state after some commit, whenever the process dies.
 
+mod compare;
 mod disk;
 mod flusher;
 pub(super) mod keys;
@@ -13,9 +14,10 @@ mod meta;
 mod place;
 mod signal;
 
+pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};
 pub(super) use flusher::Flusher;
 pub(super) use layers::{Change, Index, Source};
 pub(super) use mark::Mark;
 pub(super) use meta::Meta;
-pub(super) use place::{Opened, discard, find};
+pub(super) use place::{Found, Opened, discard, find, look, newest};

@@ -4,4 +4,5 @@ mod backup;
 mod damage;
 mod fixture;
 mod recovery;
+mod verify;
 mod writes;
