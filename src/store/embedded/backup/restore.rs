@@ -53,13 +53,23 @@ pub fn restore(backup: &Path, target: &Path, observe: &mut dyn FnMut(Progress) -
     let staged = fill(backup, &record, &staging, &mut meter).and_then(|()| check(&record, &staging, &mut meter));
     if let Err(error) = staged {
         clear(&staging)?;
-        return Err(error);
+        return Err(of_release(error, &record));
     }
     fs::rename(&staging, &target).map_err(failed("naming", &target))?;
     files::sync_parent(&target)?;
     meter.finish()?;
     let (Record { revision, time, release, .. }, files) = (record.clone(), record.files.len() as u64);
     Ok(Restored { revision, time, release, files, bytes })
+}
+
+/// What this release cannot read, the one that made the backup can.
+fn of_release(error: Error, record: &Record) -> Error {
+    let Error::Format { found, supported, .. } = error else { return error };
+    Error::Refused(format!(
+        "the backup holds data of format {found} and this release reads format {supported}: use release {}, which made \
+         it",
+        record.release
+    ))
 }
 
 fn check_target(backup: &Path, target: &Path) -> Result<()> {
