@@ -16,6 +16,9 @@ const BACKUP_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// The result of a use case.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// How long to wait where the disk is full: writes are taken again as soon as there is room.
+const ROOM_AFTER: Duration = Duration::from_secs(5);
+
 /// Why a use case did not answer. A kind is added only where a caller would act differently; no text in here holds
 /// personal data, except the source of [`Error::Internal`], which holds none either and is never shown.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +160,9 @@ pub enum Reason {
         /// How many there may be.
         limit: usize,
     },
+    /// A profile would be known by too many identifiers of all types together.
+    #[error("the profile would have more than {} identifiers", crate::domain::limits::PROFILE_IDENTIFIERS)]
+    IdentifierTotal,
     /// A profile would be made of too many.
     #[error("the profile would be made of more than {} profiles", crate::domain::limits::PROFILE_PARTS)]
     PartLimit,
@@ -169,6 +175,9 @@ pub enum Reason {
     /// One backup at a time.
     #[error("a backup is being made already; wait until it is done")]
     BackupRunning,
+    /// The disk is full.
+    #[error("the server's disk is full, so that nothing can be written; reads go on")]
+    StorageFull,
     /// Lost every race.
     #[error("others kept changing the same customers; send the request again")]
     Contention,
@@ -225,6 +234,7 @@ impl From<store::Error> for Error {
             store::Error::BackupRunning => {
                 Self::Exhausted { reason: Reason::BackupRunning, retry_after: BACKUP_RETRY_AFTER }
             }
+            store::Error::DiskFull(_) => Self::Exhausted { reason: Reason::StorageFull, retry_after: ROOM_AFTER },
             store::Error::Forgotten { .. } => Self::OutOfRange(Reason::ResumeTokenExpired),
             store::Error::TooLarge { .. }
             | store::Error::InUse { .. }

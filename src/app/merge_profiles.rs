@@ -6,11 +6,13 @@ use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::{Error, Invalid, Reason, Result};
 use super::request::{NamedRequest, Repeat, WriteMode};
+use crate::domain::decision::Refusal;
 use crate::domain::fact::{Fact, RequestResult};
 use crate::domain::id::{MergeId, Revision};
 use crate::domain::limits;
 use crate::domain::merge::{Merge, MergeCause, MergeRecord};
 use crate::domain::profile::Profile;
+use crate::domain::profile::size::{Outgrown, outgrown};
 use crate::domain::violation::Violations;
 use crate::store::{self, Commit, Precondition};
 
@@ -54,7 +56,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a profile that is named twice, [`Error::NotFound`] for an unknown one, [`Error::Conflict`]
-    /// for a stale etag, [`Error::Precondition`] for more identifiers or parts than a profile may have.
+    /// for a stale etag, [`Error::Precondition`] for more identifiers, parts or traits than a profile may have.
     pub async fn merge_profiles(&self, caller: &Caller, request: &MergeRequest, mode: WriteMode) -> Result<Merged> {
         request.check()?;
         for _ in 0..limits::CONFLICT_RETRIES {
@@ -114,8 +116,11 @@ impl App {
             let kind = exceeded.kind.to_owned();
             return Err(Error::Precondition(Reason::IdentifierLimit { kind, limit: exceeded.limit }));
         }
-        if all.iter().map(|profile| profile.parts.len()).sum::<usize>() > limits::PROFILE_PARTS {
-            return Err(Error::Precondition(Reason::PartLimit));
+        match outgrown(&all, 0) {
+            Some(Outgrown::Parts) => return Err(Error::Precondition(Reason::PartLimit)),
+            Some(Outgrown::Identifiers) => return Err(Error::Precondition(Reason::IdentifierTotal)),
+            Some(Outgrown::Traits) => return Err(Error::Precondition(Reason::Refused(Refusal::TraitLimit))),
+            None => {}
         }
         let cause = MergeCause::Operator { reason: request.reason.clone() };
         let id = MergeId::from(self.context.new_id());

@@ -1,6 +1,6 @@
 //! Deciding a batch of events: whose each one is, one after the other, as if each had come alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -11,10 +11,10 @@ use super::identifier::Identifier;
 use super::identity::{Candidates, Owner, Resolution, Resolver};
 use super::limits;
 use super::merge::{Merge, MergeCause};
-use super::payload::{Identify, Payload};
+use super::payload::Payload;
+use super::profile::size::TraitBudget;
 use super::profile::{Profile, traits};
 use super::time::Timestamp;
-use super::value::Value;
 
 /// What a decision knows of the world: who owns the identifiers of the batch, and those profiles.
 #[derive(Debug, Default)]
@@ -176,81 +176,12 @@ impl<'a> Decider<'a> {
     }
 }
 
-/// What a profile's traits take, so that no reply about one customer grows without limit. Events are counted in the
-/// order of their acceptance, which for late ones is not the order of the fold: the figure is near, not exact.
-#[derive(Debug, Clone, Default)]
-struct TraitBudget {
-    bytes_by_key: BTreeMap<String, usize>,
-    bytes: usize,
-}
-
-impl TraitBudget {
-    fn of(profile: &Profile) -> Self {
-        let mut budget = Self::default();
-        profile.state.traits.iter().for_each(|(key, stated)| budget.set(key, &stated.value));
-        budget
-    }
-
-    /// What the fold does with the traits of an event, as far as sizes go.
-    fn take(&mut self, identify: &Identify) {
-        for (key, value) in &identify.traits {
-            match value {
-                Value::Null => self.remove(key),
-                Value::Text(text) if text.is_empty() => {}
-                value => self.set(key, value),
-            }
-        }
-        for (key, value) in &identify.traits_once {
-            if !traits::is_blank(value) && !self.bytes_by_key.contains_key(key) {
-                self.set(key, value);
-            }
-        }
-    }
-
-    fn set(&mut self, key: &str, value: &Value) {
-        self.remove(key);
-        let bytes = key.len() + size(value);
-        self.bytes_by_key.insert(key.to_owned(), bytes);
-        self.bytes += bytes;
-    }
-
-    fn remove(&mut self, key: &str) {
-        self.bytes -= self.bytes_by_key.remove(key).unwrap_or(0);
-    }
-
-    /// Takes over the traits of a profile that merges in; which value wins is the fold's to say, so the larger counts.
-    fn join(&mut self, other: Self) {
-        for (key, bytes) in other.bytes_by_key {
-            let own = self.bytes_by_key.entry(key).or_default();
-            self.bytes += bytes.saturating_sub(*own);
-            *own = bytes.max(*own);
-        }
-    }
-
-    fn is_exceeded(&self) -> bool {
-        self.bytes_by_key.len() > limits::PROFILE_TRAITS || self.bytes > limits::PROFILE_TRAIT_BYTES
-    }
-
-    fn is_larger_than(&self, other: &Self) -> bool {
-        self.bytes_by_key.len() > other.bytes_by_key.len() || self.bytes > other.bytes
-    }
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) => 1,
-        Value::Number(_) => 8,
-        Value::Text(text) => text.len(),
-        Value::List(list) => list.iter().map(size).sum(),
-        Value::Map(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::event::{EventKey, EventTimes};
-    use crate::domain::value::Map;
+    use crate::domain::payload::Identify;
+    use crate::domain::value::{Map, Value};
 
     fn identify(number: usize, traits: Map) -> Event {
         let now = Timestamp::from_micros(number as i64);

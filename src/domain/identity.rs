@@ -16,6 +16,7 @@ use super::identity_rules::{ANY, ANY_CRM, IdentifierRule, NOBODY};
 use super::limits;
 use super::phone;
 use super::profile::Profile;
+use super::profile::size::outgrown;
 use super::settings::Settings;
 use super::time::Timestamp;
 
@@ -162,16 +163,19 @@ impl Resolver {
         profiles: &[&'a Profile],
         added: &'a [Identifier],
     ) -> impl Iterator<Item = Exceeded<'a>> {
-        let known: Vec<Vec<&Identifier>> = profiles.iter().map(|profile| profile.identifiers()).collect();
-        let mut all: Vec<&Identifier> = known.iter().flatten().copied().chain(added).collect();
-        all.sort();
-        all.dedup();
-        let of_kind = |had: &Vec<&Identifier>, kind| had.iter().filter(|identifier| identifier.kind() == kind).count();
-        let exceeded = all.chunk_by(|a, b| a.kind() == b.kind()).filter_map(|same| {
-            let (kind, count) = (same[0].kind(), same.len());
-            let limit = self.limit(kind);
-            let had = known.iter().map(|had| of_kind(had, kind)).max().unwrap_or(0);
-            (count > limit && count > had).then_some(Exceeded { kind, count, limit })
+        let mut kinds: Vec<&str> = added.iter().map(Identifier::kind).collect();
+        // One profile alone has too many of a type only where one of that type is added.
+        if profiles.len() > 1 {
+            kinds.extend(profiles.iter().flat_map(|profile| profile.identifiers()).map(Identifier::kind));
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        let new = new_to(profiles, added);
+        let exceeded = kinds.into_iter().filter_map(|kind| {
+            let had = profiles.iter().map(|profile| profile.of_kind(kind).count());
+            let new = new.iter().filter(|identifier| identifier.kind() == kind).count();
+            let (count, limit) = (had.clone().sum::<usize>() + new, self.limit(kind));
+            (count > limit && count > had.max().unwrap_or(0)).then_some(Exceeded { kind, count, limit })
         });
         exceeded.collect::<Vec<_>>().into_iter()
     }
@@ -347,13 +351,12 @@ impl Resolver {
 
     /// Why the owners, with these identifiers, cannot be one customer.
     fn check(&self, owners: &[&Profile], identifiers: &[Identifier]) -> Result<(), DemotionReason> {
-        let parts: usize = owners.iter().map(|owner| owner.parts.len()).sum();
         let merges = owners.len() > 1;
         match self.exceeded(owners, identifiers).next() {
             _ if merges && are_different_users(owners, identifiers) => Err(DemotionReason::OtherUser),
             Some(exceeded) if exceeded.is_user() => Err(DemotionReason::OtherUser),
             Some(_) => Err(DemotionReason::Limit),
-            None if merges && parts > limits::PROFILE_PARTS => Err(DemotionReason::Limit),
+            None if outgrown(owners, new_to(owners, identifiers).len()).is_some() => Err(DemotionReason::Limit),
             None => Ok(()),
         }
     }
@@ -368,14 +371,19 @@ struct Taken<'a> {
     moving: Vec<Release>,
 }
 
+/// Those of the identifiers that none of the profiles has yet.
+fn new_to<'a>(profiles: &[&Profile], identifiers: &'a [Identifier]) -> Vec<&'a Identifier> {
+    identifiers.iter().filter(|wanted| profiles.iter().all(|profile| profile.owned(wanted).is_none())).collect()
+}
+
 /// Whether a device belongs to a user, and to none of those whom the event names.
 fn is_device_of_another_user(identifier: &Identifier, owner: &Profile, named: &[Identifier]) -> bool {
+    if !DEVICES.contains(&identifier.kind()) {
+        return false;
+    }
     let theirs = users_of(owner);
     let named: Vec<&Identifier> = named.iter().filter(|identifier| identifier.kind() == USER).collect();
-    DEVICES.contains(&identifier.kind())
-        && !theirs.is_empty()
-        && !named.is_empty()
-        && theirs.iter().all(|user| !named.contains(user))
+    !theirs.is_empty() && !named.is_empty() && theirs.iter().all(|user| !named.contains(user))
 }
 
 /// Whether some two of these are known by different user ids.
@@ -390,7 +398,7 @@ fn are_different_users(owners: &[&Profile], named: &[Identifier]) -> bool {
 }
 
 fn users_of(profile: &Profile) -> Vec<&Identifier> {
-    profile.identifiers().into_iter().filter(|identifier| identifier.kind() == USER).collect()
+    profile.of_kind(USER).collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub const IDENTIFIER_VALUE_BYTES: usize = 512;
 pub const IDENTIFIER_RULES: usize = 100;
 /// How many identifiers of a type a rule may allow a profile.
 pub const IDENTIFIER_LIMIT: std::ops::RangeInclusive<u32> = 1..=1_000;
+/// Identifiers of one profile, of all types together. A sender can make up types without end.
+pub const PROFILE_IDENTIFIERS: usize = 1_000;
 /// Priorities of types of identifiers.
 pub const IDENTIFIER_PRIORITY: std::ops::RangeInclusive<u32> = 1..=100;
 /// Blocked values of one rule.

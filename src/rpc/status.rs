@@ -207,6 +207,7 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused(ErrorReason::TraitLimitReached).precondition("traits")
         }
         Reason::IdentifierLimit { kind, .. } => refused(ErrorReason::IdentifierLimitReached).precondition(kind),
+        Reason::IdentifierTotal => refused(ErrorReason::IdentifierLimitReached).precondition("identifiers"),
         Reason::PartLimit => refused(ErrorReason::IdentifierLimitReached).precondition("sources"),
         Reason::MergeUndone => refused(ErrorReason::MergeUndone).precondition("merge_id"),
         Reason::BackupRefused(_) => refused(ErrorReason::BackupRefused).precondition("directory"),
@@ -216,6 +217,11 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused
         }
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
+        Reason::StorageFull => {
+            let mut refused = refused(ErrorReason::StorageFull);
+            refused.details.add_quota_failure_violation("disk", reason.to_string());
+            refused
+        }
         Reason::Contention => refused(ErrorReason::Conflict),
         Reason::ConsentDenied { purpose } => refused(ErrorReason::ConsentDenied).about("purpose", purpose),
     }

@@ -34,6 +34,12 @@ pub struct Storage {
     pub segment_bytes: u64,
     /// Cache of the index in bytes; its real memory is several times that.
     pub index_cache_bytes: u64,
+    /// Bytes of the disk that stay free: below, nothing is written. The smaller of this and the ratio counts.
+    pub min_free_bytes: u64,
+    /// Share of the disk that stays free, from 0 to 1.
+    pub min_free_ratio: f64,
+    /// Bytes that are kept back for what must be written although the disk is full.
+    pub reserve_bytes: u64,
 }
 
 /// What callers may ask for at once.
@@ -82,7 +88,13 @@ impl Default for Config {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, index_cache_bytes: 64 << 20 }
+        Self {
+            segment_bytes: 64 << 20,
+            index_cache_bytes: 64 << 20,
+            min_free_bytes: 1 << 30,
+            min_free_ratio: 0.05,
+            reserve_bytes: 64 << 20,
+        }
     }
 }
 
@@ -99,11 +111,17 @@ impl Default for Log {
 }
 
 /// What each key means, in the order of the file that `rapport config default` prints.
-const DESCRIPTIONS: [(&str, &str); 9] = [
+const DESCRIPTIONS: [(&str, &str); 12] = [
     ("listen", "Address that gRPC and gRPC-Web listen on."),
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
     ("storage.index_cache_bytes", "Cache of the index in bytes; its real memory is several times that."),
+    (
+        "storage.min_free_bytes",
+        "Bytes of the disk that stay free; below, nothing is written. The smaller limit counts.",
+    ),
+    ("storage.min_free_ratio", "Share of the disk that stays free, 0 to 1."),
+    ("storage.reserve_bytes", "Bytes kept back for the index on a full disk, at most a sixteenth of the disk."),
     ("limits.requests_in_flight", "Requests at work at the same time; further ones are refused at once."),
     ("limits.request_timeout_ms", "Milliseconds after which a unary request without a deadline is given up."),
     ("limits.drain_timeout_ms", "Milliseconds for which a stopping server lets open requests finish."),
@@ -138,6 +156,10 @@ impl Config {
         anyhow::ensure!(
             (1 << 20..=1 << 30).contains(&self.storage.segment_bytes),
             "storage.segment_bytes must be from 1048576 to 1073741824"
+        );
+        anyhow::ensure!(
+            (0.0..=1.0).contains(&self.storage.min_free_ratio),
+            "storage.min_free_ratio must be from 0 to 1"
         );
         anyhow::ensure!(self.limits.requests_in_flight > 0, "limits.requests_in_flight must be at least 1");
         anyhow::ensure!(self.limits.request_timeout_ms > 0, "limits.request_timeout_ms must be at least 1");

@@ -20,6 +20,9 @@ pub(super) fn refusal(error: store::Error, data_dir: &Path) -> anyhow::Error {
     let directory = data_dir.display();
     match error {
         store::Error::InUse { .. } | store::Error::Refused(_) => Refusal(error.to_string()).into(),
+        store::Error::DiskFull(_) => {
+            Refusal(format!("{error}; make room on the disk of {directory}, then start again")).into()
+        }
         // What the manifest says can be read from the journal. The journal itself has no second copy here.
         store::Error::Damaged { ref file, .. } if file.ends_with("MANIFEST") => Refusal(format!(
             "{error}; the data directory {directory} is not served: `rapport verify --repair --data-dir {directory}` \

@@ -14,7 +14,7 @@ use super::refusal::refusal;
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, RpcOptions};
-use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
 
 /// A server at work.
 pub struct Server {
@@ -36,8 +36,8 @@ impl Server {
     /// Opens the data directory and serves on the configured address.
     ///
     /// # Errors
-    /// [`Refusal`](super::Refusal) when the data directory is in use, damaged or of another release; anything else that keeps a
-    /// server from starting.
+    /// [`Refusal`](super::Refusal) when the data directory is in use, damaged or of another release; anything else that
+    /// keeps a server from starting.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
@@ -128,6 +128,11 @@ async fn open(config: &Config) -> anyhow::Result<App> {
     let mut options = Options::new(&config.data_dir, context.new_id().into_bytes());
     options.segment_bytes = config.storage.segment_bytes;
     options.index_cache_bytes = config.storage.index_cache_bytes;
+    options.disk = DiskLimits {
+        min_free_bytes: config.storage.min_free_bytes,
+        min_free_ratio: config.storage.min_free_ratio,
+        reserve_bytes: config.storage.reserve_bytes,
+    };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await?;
     let store = opened.map_err(|error| refusal(error, &config.data_dir))?;
     Ok(App::start(Arc::new(store), context).await?)

@@ -32,6 +32,9 @@ pub enum Error {
     /// The store takes no writes now; whether the last one is durable is unknown. Reads go on.
     #[error("the store takes no writes since a write to disk failed: {0}")]
     Poisoned(String),
+    /// The disk is full, so that the store takes no writes. Nothing was written; once there is room again, they are taken.
+    #[error("the disk of the data directory is full: {0}")]
+    DiskFull(String),
     /// The store is being closed.
     #[error("the store is closed")]
     Closed,
@@ -84,4 +87,12 @@ pub enum Error {
     /// The index refused.
     #[error("index: {0}")]
     Index(String),
+}
+
+impl Error {
+    /// Whether it is the lack of room on the disk that it tells of.
+    pub(super) fn is_lack_of_room(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { cause, .. } if full.contains(&cause.kind()))
+    }
 }

@@ -146,7 +146,7 @@ pub trait CommitStore {
     ///
     /// # Errors
     /// [`Error::Conflict`](super::Error::Conflict) when a precondition does not hold, and
-    /// [`Error::TooLarge`](super::Error::TooLarge): nothing was written.
+    /// [`Error::TooLarge`](super::Error::TooLarge) and [`Error::DiskFull`](super::Error::DiskFull): nothing was written.
     /// [`Error::Poisoned`](super::Error::Poisoned): whether this commit is durable is unknown, no later one is taken.
     async fn commit(&self, commit: Commit) -> Result<Revision>;
 
@@ -176,6 +176,9 @@ pub trait CommitReader {
 #[async_trait]
 pub trait ArtifactStore {
     /// Keeps the bytes durably under the version; the same version again replaces them.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`](super::Error::DiskFull): nothing was written.
     async fn put_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion, bytes: Vec<u8>) -> Result<()>;
 
     /// The bytes, or `None`.
@@ -220,7 +223,7 @@ pub trait Store:
     /// The adapter's name, for the operator.
     fn name(&self) -> &'static str;
 
-    /// Whether commits are taken; `false` after [`Error::Poisoned`](super::Error::Poisoned).
+    /// Whether commits are taken: not after [`Error::Poisoned`](super::Error::Poisoned), and not while the disk is full.
     fn takes_writes(&self) -> bool;
 
     /// Finishes what was begun and lets go of the data. Every later call fails with

@@ -227,6 +227,50 @@ async fn a_merge_that_must_not_be_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_merge_that_would_make_a_customer_too_large_for_a_reply_is_refused() {
+    let app = TestApp::start().await;
+    let large = |who: &str, batch: usize| {
+        let traits = (0..90).map(|key| (format!("{who} {batch} {key}"), text(&"x".repeat(300)))).collect();
+        let traits = Some(prost_types::Struct { fields: traits });
+        let payload = Payload::Identify(pb::Identify { traits, traits_once: None });
+        let device = format!("device of {who}");
+        seen(&format!("{who}{batch}"), &[("user_id", who), ("device_id", &device)], 9, payload)
+    };
+    for who in ["ann", "bob"] {
+        app.accept((0..5).map(|batch| large(who, batch)).collect()).await;
+    }
+    let before = [get(&app, user("ann")).await, get(&app, user("bob")).await];
+    let sources = user("bob").into_iter().collect();
+    let request = pb::MergeProfilesRequest { target: user("ann"), sources, ..Default::default() };
+    let status = app.profiles().merge_profiles(request).await.expect_err("refused");
+    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, "TRAIT_LIMIT_REACHED".to_owned()));
+    assert_eq!([get(&app, user("ann")).await, get(&app, user("bob")).await], before);
+
+    let visits = (0..5).map(|batch| {
+        let event = large("visitor", batch);
+        pb::Event { identifiers: vec![identifier("device_id", "visitor")], ..event }
+    });
+    app.accept(visits.collect()).await;
+    app.accept(vec![seen("login", &[("user_id", "ann"), ("device_id", "visitor")], 1, track("login"))]).await;
+    assert_eq!(timeline(&app, user("ann")).await.len(), 6, "the event is kept, and does not merge");
+    assert_eq!(timeline(&app, named("device_id", "visitor")).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_sender_that_makes_up_types_of_identifiers_without_end_is_bounded() {
+    let app = TestApp::start().await;
+    let made_up = |number: usize| {
+        let kinds: Vec<String> = (0..19).map(|place| format!("type_{number}_{place}")).collect();
+        let kinds = kinds.iter().map(|kind| (kind.as_str(), "1"));
+        let identifiers: Vec<(&str, &str)> = [("user_id", "ann")].into_iter().chain(kinds).collect();
+        seen(&number.to_string(), &identifiers, 1, track("seen"))
+    };
+    app.accept((0..60).map(made_up).collect()).await;
+    let ann = get(&app, user("ann")).await;
+    assert_eq!((ann.identifiers.len(), ann.activity.map(|activity| activity.events)), (1_000, Some(60)));
+}
+
+#[tokio::test]
 async fn a_shared_tablet_moves_to_who_logs_in_and_its_past_stays() {
     let app = TestApp::start().await;
     let of = |id: &str, user: &str, days| seen(id, &[("user_id", user), ("device_id", "tablet")], days, track("seen"));

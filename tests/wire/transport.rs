@@ -8,6 +8,7 @@ use hyper_util::rt::TokioExecutor;
 use rapport::rpc::pb;
 use rapport::rpc::pb::event_service_client::EventServiceClient;
 use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
+use rapport::store::embedded::{DiskLimits, EmbeddedStore, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codec::CompressionEncoding::Gzip;
@@ -98,6 +99,28 @@ async fn both_reflections_list_the_public_services_and_know_their_files() {
     }
     assert_eq!(services!(v1), expected);
     assert_eq!(services!(v1alpha), expected);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_writes_are_refused_with_a_delay_and_reads_go_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let with = |disk| EmbeddedStore::open(Options { disk, ..Options::new(directory.path(), [7; 16]) }).expect("opens");
+    let app = TestApp::builder().store(with(DiskLimits::default())).start().await;
+    app.accept(vec![event("e", "ann", NOW, track("x"))]).await;
+    app.app.shut_down().await.expect("closes");
+
+    // No disk has as much room as this asks for: the store is started on a full one.
+    let full = DiskLimits { min_free_bytes: u64::MAX, min_free_ratio: 1.0, ..DiskLimits::default() };
+    let app = TestApp::builder().store(with(full)).start().await;
+    let request = pb::IngestEventsRequest { events: vec![event("f", "ann", NOW, track("x"))], validate_only: false };
+    let refused = app.events().ingest_events(request).await.expect_err("no room");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "STORAGE_FULL"));
+    assert_eq!(details::<tonic_types::pb::RetryInfo>(&status_of(&refused), "RetryInfo").len(), 1);
+    assert_eq!(health(&app, SERVICES[0]).await.expect("known"), ServingStatus::NotServing);
+    assert_eq!(health(&app, SERVICES[1]).await.expect("known"), ServingStatus::Serving);
+    let request = pb::GetProfileRequest { customer: user("ann"), ..Default::default() };
+    let profile = app.profiles().get_profile(request).await.expect("read").into_inner().profile.expect("a profile");
+    assert_eq!(profile.activity.expect("activity").events, 1);
 }
 
 #[tokio::test]

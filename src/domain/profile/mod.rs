@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod part;
 pub mod purchases;
+pub mod size;
 pub mod subscription;
 pub mod support;
 pub mod surveys;

@@ -50,6 +50,13 @@ impl Part {
     pub(super) fn position(&self, identifier: &Identifier) -> Result<usize, usize> {
         self.identifiers.binary_search_by(|owned| owned.identifier.cmp(identifier))
     }
+
+    /// The identifiers of a type, which stand together because identifiers are sorted by type first.
+    pub(super) fn of_kind(&self, kind: &str) -> &[Owned] {
+        let from = self.identifiers.partition_point(|owned| owned.identifier.kind() < kind);
+        let rest = &self.identifiers[from..];
+        &rest[..rest.partition_point(|owned| owned.identifier.kind() == kind)]
+    }
 }
 
 /// The groups that parts fall into by their links. A group begins with the part that all others of it joined, and goes

@@ -56,6 +56,16 @@ impl Profile {
         identifiers
     }
 
+    /// How many identifiers the customer is known by.
+    pub fn count_identifiers(&self) -> usize {
+        self.parts.iter().map(|part| part.identifiers.len()).sum()
+    }
+
+    /// Those of a type.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Identifier> {
+        self.parts.iter().flat_map(move |part| part.of_kind(kind)).map(|owned| &owned.identifier)
+    }
+
     /// What is known about an identifier of the customer.
     pub fn owned(&self, identifier: &Identifier) -> Option<&Owned> {
         self.parts.iter().find_map(|part| Some(&part.identifiers[part.position(identifier).ok()?]))

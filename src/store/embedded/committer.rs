@@ -10,6 +10,7 @@ use super::index::Index;
 use super::journal::{Group, Segments, Trail, Writer};
 use super::preconditions::{self, Memory};
 use super::prepare::Prepared;
+use super::space::Space;
 use super::stage::Stage;
 use super::status::Status;
 use crate::domain::id::Revision;
@@ -36,6 +37,7 @@ pub(super) struct Committer {
     pub(super) index: Arc<Index>,
     pub(super) segments: Arc<Segments>,
     pub(super) trail: Arc<Trail>,
+    pub(super) space: Arc<Space>,
     pub(super) status: Arc<Status>,
     pub(super) window: Duration,
 }
@@ -50,20 +52,30 @@ impl Committer {
     /// Works until nobody can send any more.
     pub(super) fn run(mut self) {
         while let Some(first) = self.queue.blocking_recv() {
-            self.index.wait_for_room();
+            let begun = self.begin();
             let requests = self.gather(first);
-            if let Err(error) = self.status.check() {
-                refuse(requests, &error);
-                continue;
-            }
-            match self.writer.begin() {
+            match begun {
                 Ok(group) => self.commit(group, requests),
-                Err(error) => {
-                    self.status.poison(error.to_string());
-                    refuse(requests, &error);
-                }
+                Err(error) => refuse(requests, &error),
             }
         }
+    }
+
+    /// Begins a group once there is room for it, in memory and on disk.
+    fn begin(&mut self) -> Result<Group> {
+        self.index.wait_for_room(|| self.space.check().is_ok());
+        self.status.check()?;
+        self.space.check()?;
+        self.writer.begin().map_err(|error| self.judge(error))
+    }
+
+    /// What callers are told of a write that failed. Unless it was for lack of room, it is the last one that was tried.
+    fn judge(&self, error: Error) -> Error {
+        if matches!(error, Error::DiskFull(_)) {
+            return error;
+        }
+        self.status.poison(error.to_string());
+        Error::Poisoned(error.to_string())
     }
 
     /// The first request with those that wait behind it.
@@ -91,9 +103,8 @@ impl Committer {
         }
         let Some(last) = waiting.last().map(|waiting| waiting.revision) else { return };
         if let Err(error) = self.writer.append(&group) {
-            self.status.poison(error.to_string());
-            let reason = error.to_string();
-            waiting.into_iter().for_each(|caller| drop(caller.answer.send(Err(Error::Poisoned(reason.clone())))));
+            let error = self.judge(error);
+            waiting.into_iter().for_each(|caller| drop(caller.answer.send(Err(same(&error)))));
             return;
         }
         self.status.count_group(group.bytes());
@@ -122,8 +133,15 @@ impl Committer {
 }
 
 fn refuse(requests: Vec<Request>, error: &Error) {
-    for request in requests {
-        drop(request.answer.send(Err(Error::Poisoned(error.to_string()))));
+    requests.into_iter().for_each(|request| drop(request.answer.send(Err(same(error)))));
+}
+
+/// An error for one more caller.
+fn same(error: &Error) -> Error {
+    match error {
+        Error::DiskFull(what) => Error::DiskFull(what.clone()),
+        Error::Poisoned(what) => Error::Poisoned(what.clone()),
+        other => Error::Poisoned(other.to_string()),
     }
 }
 
@@ -139,7 +157,8 @@ mod tests {
     use crate::domain::time::Timestamp;
     use crate::store::Commit;
     use crate::store::embedded::index::{Disk, Meta, Source, keys};
-    use crate::store::embedded::journal;
+    use crate::store::embedded::journal::{self, tests::Fails};
+    use crate::store::embedded::options::DiskLimits;
     use crate::store::embedded::seen::Runs;
 
     fn commit() -> Prepared {
@@ -149,9 +168,17 @@ mod tests {
         Prepared::new(Commit { workspace, time, preconditions, facts, projection }).expect("encodable")
     }
 
-    #[test]
-    fn a_commit_whose_write_or_sync_failed_is_neither_acknowledged_nor_seen_and_no_later_one_is_taken() {
-        for at_sync in [false, true] {
+    /// A committer at work on a disk that fails.
+    struct Fixture {
+        sender: mpsc::Sender<Request>,
+        thread: std::thread::JoinHandle<()>,
+        index: Arc<Index>,
+        status: Arc<Status>,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn start(fails: Fails, disk: DiskLimits) -> Self {
             let directory = tempfile::tempdir().expect("a directory");
             let journal = journal::open(directory.path(), [3; 16]).expect("a journal");
             let status = Arc::new(Status::default());
@@ -160,29 +187,63 @@ mod tests {
             let (sender, queue) = mpsc::channel(1);
             let committer = Committer {
                 queue,
-                writer: journal::tests::failing_writer(at_sync),
+                writer: journal::tests::failing_writer(fails),
                 index: Arc::clone(&index),
                 segments: journal.segments(),
                 trail: Arc::new(journal.trail()),
+                space: Arc::new(Space::new(directory.path(), disk)),
                 status: Arc::clone(&status),
                 window: Duration::from_secs(1),
             };
             let thread = std::thread::spawn(|| committer.run());
-            let memory = Arc::new(Semaphore::new(2));
-            for attempt in 0..2 {
-                let (answer, answered) = oneshot::channel();
-                let share = Arc::clone(&memory).try_acquire_owned().expect("free");
-                let sent = sender.blocking_send(Request { commit: commit(), answer, _memory: share });
-                assert!(sent.is_ok(), "the committer listens");
-                let answer = answered.blocking_recv().expect("answered");
-                assert!(matches!(answer, Err(Error::Poisoned(_))), "attempt {attempt}: {answer:?}");
-                assert!(status.check().is_err(), "attempt {attempt}");
-            }
-            drop(sender);
-            thread.join().expect("ends");
-            let key = keys::document(&WorkspaceId::default_workspace(), &DocumentKey::settings());
-            assert!(index.get(&key).expect("readable").is_none(), "what may not be durable must not be seen");
-            assert_eq!(status.revision(), Revision(0));
+            Self { sender, thread, index, status, _directory: directory }
         }
+
+        fn commit(&self) -> Result<Revision> {
+            let (answer, answered) = oneshot::channel();
+            let share = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("free");
+            let sent = self.sender.blocking_send(Request { commit: commit(), answer, _memory: share });
+            assert!(sent.is_ok(), "the committer listens");
+            answered.blocking_recv().expect("answered")
+        }
+
+        /// The last durable commit, once the committer has ended, and whether reads see it.
+        fn end(self) -> (Revision, bool) {
+            drop(self.sender);
+            self.thread.join().expect("ends");
+            let key = keys::document(&WorkspaceId::default_workspace(), &DocumentKey::settings());
+            (self.status.revision(), self.index.get(&key).expect("readable").is_some())
+        }
+    }
+
+    #[test]
+    fn a_commit_whose_write_or_sync_failed_is_neither_acknowledged_nor_seen_and_no_later_one_is_taken() {
+        for fails in [Fails::AtWrite, Fails::AtSync, Fails::ForLackOfRoomAndAtCut] {
+            let fixture = Fixture::start(fails, DiskLimits::default());
+            for attempt in 0..2 {
+                let answer = fixture.commit();
+                assert!(matches!(answer, Err(Error::Poisoned(_))), "{fails:?}, attempt {attempt}: {answer:?}");
+                assert!(fixture.status.check().is_err(), "{fails:?}, attempt {attempt}");
+            }
+            assert_eq!(fixture.end(), (Revision(0), false), "{fails:?}: what may not be durable must not be seen");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_found_no_room_is_refused_and_the_next_one_is_taken_without_a_restart() {
+        let fixture = Fixture::start(Fails::OnceForLackOfRoom, DiskLimits::default());
+        let refused = fixture.commit();
+        assert!(matches!(refused, Err(Error::DiskFull(_))), "{refused:?}");
+        assert!(fixture.status.check().is_ok(), "nothing is in doubt");
+        assert_eq!(fixture.commit().expect("taken"), Revision(1));
+        assert_eq!(fixture.end(), (Revision(1), true));
+    }
+
+    #[test]
+    fn no_commit_is_tried_while_less_is_free_than_is_to_stay_free() {
+        let disk = DiskLimits { min_free_bytes: u64::MAX, min_free_ratio: 1.0, reserve_bytes: 0 };
+        let fixture = Fixture::start(Fails::Never, disk);
+        assert!(matches!(fixture.commit(), Err(Error::DiskFull(_))));
+        assert_eq!(fixture.end(), (Revision(0), false));
     }
 }

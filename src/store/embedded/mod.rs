@@ -11,7 +11,9 @@
 //!                            sled, which may be deleted: recovery replays the journal
 //! ```
 //!
+//! - `space`: from when on a disk is full, and what is kept back for then.
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
+//! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
@@ -28,6 +30,7 @@ mod entry;
 mod files;
 mod index;
 mod journal;
+mod keep;
 mod locks;
 mod manifest;
 mod meter;
@@ -37,6 +40,7 @@ mod prepare;
 mod reads;
 mod recovery;
 mod seen;
+mod space;
 mod stage;
 mod status;
 mod store;
@@ -47,7 +51,7 @@ mod verify;
 mod writes;
 
 pub use backup::{Restored, restore};
-pub use options::Options;
+pub use options::{DiskLimits, OnReplay, Options};
 pub use status::Statistics;
 pub use store::EmbeddedStore;
 pub use verify::{Finding, Mode, Remedy, Verified, verify};

@@ -1,4 +1,6 @@
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::limits;
@@ -13,12 +15,59 @@ pub struct Options {
     pub new_store_id: [u8; 16],
     /// Size from which a journal segment is full and the next one begins; at most 1 GiB.
     pub segment_bytes: u64,
+    /// Bytes of the journal after which the next checkpoint is made; a checkpoint that is larger than that is followed by
+    /// the next one after as many bytes as it has.
+    pub checkpoint_bytes: u64,
     /// What sled may use for its cache. Its real memory is several times that.
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,
+    /// Told how far the index was brought up while the store is opened, so that long waits can be shown.
+    pub on_replay: OnReplay,
+    /// When the disk counts as full.
+    pub disk: DiskLimits,
     /// Reads that may be on disk at the same time; more of them wait.
     pub concurrent_reads: usize,
+}
+
+/// Who is told of commits that are applied to the index again, and of how many there are.
+#[derive(Clone, Default)]
+pub struct OnReplay(Option<Arc<dyn Fn(u64, u64) + Send + Sync>>);
+
+impl OnReplay {
+    /// Calls `tell` with how many commits are applied of how many.
+    pub fn new(tell: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    pub(super) fn tell(&self, applied: u64, of: u64) {
+        if let Some(tell) = &self.0 {
+            tell(applied, of);
+        }
+    }
+}
+
+impl fmt::Debug for OnReplay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OnReplay")
+    }
+}
+
+/// When the disk counts as full. The smaller of the two limits counts.
+#[derive(Debug, Clone, Copy)]
+pub struct DiskLimits {
+    /// Bytes that stay free.
+    pub min_free_bytes: u64,
+    /// Share of the disk that stays free, from 0 to 1.
+    pub min_free_ratio: f64,
+    /// Bytes that are kept back, for what must be written although the disk is full; at most a sixteenth of the disk.
+    pub reserve_bytes: u64,
+}
+
+impl Default for DiskLimits {
+    fn default() -> Self {
+        Self { min_free_bytes: 1 << 30, min_free_ratio: 0.05, reserve_bytes: 64 << 20 }
+    }
 }
 
 impl Options {
@@ -28,8 +77,11 @@ impl Options {
             directory: directory.into(),
             new_store_id,
             segment_bytes: 64 << 20,
+            checkpoint_bytes: 256 << 20,
             index_cache_bytes: 64 << 20,
             idempotency_window: limits::IDEMPOTENCY_WINDOW,
+            on_replay: OnReplay::default(),
+            disk: DiskLimits::default(),
             concurrent_reads: 8,
         }
     }

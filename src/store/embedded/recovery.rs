@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::changes::{Placed, changes};
+use super::checkpoints::{Reader, Shelf};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::index::{self, Flusher, Index, Mark, Meta};
-use super::journal::{Frame, Journal, Segments};
+use super::index::{self, Duties, Flusher, Index, Mark};
+use super::journal::{self, Frame, Journal, Segments};
+use super::keep::Keep;
 use super::manifest::StoreId;
-use super::options::Options;
+use super::options::{DiskLimits, OnReplay, Options};
+use super::space::Space;
 use super::status::Status;
 use super::{files, timeline};
 use crate::domain::event::Event;
-use crate::domain::id::{ProfileId, WorkspaceId};
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
 use crate::domain::projection::{self, Before};
 use crate::store::{Error, Result};
@@ -22,58 +25,104 @@ use crate::store::{Error, Result};
 /// An index with the thread that brings it to disk.
 pub(super) struct Served {
     pub(super) index: Arc<Index>,
+    space: Arc<Space>,
     flusher: Option<JoinHandle<Result<()>>>,
     /// Dropped after the index, and so after sled.
     mark: Mark,
 }
 
-/// Brings the index to the end of the journal. Cuts the journal's torn tail, once it is sure that nobody was told
-/// that it is durable.
-pub(super) fn recover(
-    options: &Options,
-    store: StoreId,
-    journal: &mut Journal,
-    status: &Arc<Status>,
-) -> Result<Served> {
-    let directory = options.directory.join("index");
-    files::make_directory(&directory)?;
-    let is_trusted = Mark::is_trusted(&directory)?;
-    let mark = if is_trusted { Some(Mark::set(&directory)?) } else { None };
-    let found = index::find(&directory, store, options.index_cache_bytes)?;
-    if let Some(found) = &found {
-        check_end(journal, &found.meta, &directory)?;
-    }
-    let opened = match found.filter(|_| is_trusted) {
-        Some(found) => found,
-        None => index::discard(&directory, store, options.index_cache_bytes)?,
-    };
-    let mark = mark.map_or_else(|| Mark::set(&directory), Ok)?;
-    journal.cut()?;
-    let served = Served::start(opened, mark, options, status)?;
-    match served.replay(journal) {
-        // What is wrong with the journal no other index can mend.
-        Err(Error::Index(what)) => tracing::warn!(what, "the index cannot be used; it is rebuilt from the journal"),
-        Err(error) => return Err(error),
-        Ok(()) => return Ok(served),
-    }
-    drop(served);
-    let opened = index::discard(&directory, store, options.index_cache_bytes)?;
-    let mark = Mark::set(&directory)?;
-    let served = Served::start(opened, mark, options, status)?;
-    served.replay(journal)?;
-    Ok(served)
+/// Everything that an index is opened with.
+pub(super) struct Recovery<'a> {
+    pub(super) options: &'a Options,
+    pub(super) store: StoreId,
+    pub(super) status: &'a Arc<Status>,
+    pub(super) space: &'a Arc<Space>,
+    pub(super) keep: &'a Keep,
 }
 
-/// Brings an index to the end of the journal for somebody who only looks at it, and everything of it to sled. `visit`
-/// sees each commit before its turn.
+impl Recovery<'_> {
+    /// Brings the index to the end of the journal. Cuts the journal's torn tail, once it is sure that nobody was told
+    /// that it is durable.
+    pub(super) fn recover(&self, journal: &mut Journal) -> Result<Served> {
+        let directory = self.options.directory.join("index");
+        files::make_directory(&directory)?;
+        let is_trusted = Mark::is_trusted(&directory)?;
+        let mark = if is_trusted { Some(Mark::set(&directory)?) } else { None };
+        let found = index::find(&directory, self.store, self.options.index_cache_bytes)?;
+        if let Some(found) = &found {
+            check_end(journal, found.meta.applied, &directory)?;
+        }
+        let shelf = self.shelf()?;
+        if let Some((revision, path)) = shelf.newest_first().next() {
+            check_end(journal, revision, &path)?;
+        }
+        journal.cut()?;
+        let served = match found.filter(|_| is_trusted) {
+            Some(found) => self.serve(found, mark.map_or_else(|| Mark::set(&directory), Ok)?)?,
+            None => self.begin_anew(&directory)?,
+        };
+        match served.replay(journal, &self.options.on_replay) {
+            // What is wrong with the journal no other index can mend.
+            Err(Error::Index(what)) => tracing::warn!(what, "the index cannot be used; it is rebuilt from the journal"),
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(served),
+        }
+        drop(served);
+        let served = self.begin_anew(&directory)?;
+        served.replay(journal, &self.options.on_replay)?;
+        Ok(served)
+    }
+
+    /// Leaves whatever index there is, and begins with the newest checkpoint that is whole, or with nothing.
+    fn begin_anew(&self, directory: &Path) -> Result<Served> {
+        for (revision, path) in self.shelf()?.newest_first() {
+            let began = Reader::open(&path, self.store).and_then(|mut reader| {
+                let opened = index::discard(directory, self.store, self.options.index_cache_bytes)?;
+                index::load(opened, &mut reader, self.store)
+            });
+            match began {
+                Ok(opened) => {
+                    tracing::info!(%revision, "began the index with a checkpoint");
+                    return self.serve(opened, Mark::set(directory)?);
+                }
+                Err(error) => tracing::warn!(%error, "a checkpoint cannot be used"),
+            }
+        }
+        let opened = index::discard(directory, self.store, self.options.index_cache_bytes)?;
+        self.serve(opened, Mark::set(directory)?)
+    }
+
+    fn shelf(&self) -> Result<Shelf> {
+        Shelf::open(&self.options.directory, self.store, self.options.checkpoint_bytes)
+    }
+
+    fn serve(&self, opened: index::Opened, mark: Mark) -> Result<Served> {
+        let checkpoints = self.shelf()?;
+        let journal_bytes = journal::bytes_after(&self.options.directory.join("journal"), checkpoints.newest())?;
+        let (space, keep, window) = (Arc::clone(self.space), self.keep.clone(), self.options.idempotency_window);
+        let duties = Duties { space, window, checkpoints, keep, journal_bytes };
+        Served::start(opened, mark, duties, self.status)
+    }
+}
+
+/// Brings an index in a directory of its own to the end of the journal, for somebody who only looks at it, and
+/// everything of it to sled. `visit` sees each commit before its turn.
 pub(super) fn bring_up(
     opened: index::Opened,
     options: &Options,
     journal: &Journal,
     visit: &mut dyn FnMut(&Frame) -> Result<()>,
 ) -> Result<Served> {
-    let mark = Mark::set(&options.directory)?;
-    let mut served = Served::start(opened, mark, options, &Arc::default())?;
+    let (mark, limits) = (Mark::set(&options.directory)?, DiskLimits { reserve_bytes: 0, ..options.disk });
+    let duties = Duties {
+        space: Arc::new(Space::new(&options.directory, limits)),
+        window: options.idempotency_window,
+        // None is ever due here.
+        checkpoints: Shelf::open(&options.directory, options.new_store_id, u64::MAX)?,
+        keep: Keep::default(),
+        journal_bytes: 0,
+    };
+    let mut served = Served::start(opened, mark, duties, &Arc::default())?;
     let (from, segments) = (served.index.meta().applied, journal.segments());
     journal.replay(from, |frame| {
         visit(&frame)?;
@@ -83,29 +132,32 @@ pub(super) fn bring_up(
     Ok(served)
 }
 
-/// An index is written after the journal: what it holds was durable, and must still be there.
-pub(super) fn check_end(journal: &Journal, meta: &Meta, directory: &Path) -> Result<()> {
-    if meta.applied <= journal.last {
+/// An index and a checkpoint are written after the journal: what they hold was durable, and must still be there.
+pub(super) fn check_end(journal: &Journal, held: Revision, holder: &Path) -> Result<()> {
+    if held <= journal.last {
         return Ok(());
     }
-    let lost = format!(
-        "the journal ends with commit {} and the index holds commit {}; restore the journal, or, if it is an older \
-         one that you restored, delete {}",
-        journal.last,
-        meta.applied,
-        directory.display()
-    );
     let (path, offset) = journal.end();
-    Err(files::damaged(&path, offset, lost))
+    Err(files::damaged(&path, offset, lost(journal.last, held, holder)))
+}
+
+/// What to say of a journal that ends before something that was made of it.
+pub(super) fn lost(last: Revision, held: Revision, holder: &Path) -> String {
+    format!(
+        "the journal ends with commit {last} and {} holds commit {held}; restore the journal, or, if it is an older one \
+         that you restored, delete {0}",
+        holder.display()
+    )
 }
 
 impl Served {
-    fn start(opened: index::Opened, mark: Mark, options: &Options, status: &Arc<Status>) -> Result<Self> {
+    fn start(opened: index::Opened, mark: Mark, duties: Duties, status: &Arc<Status>) -> Result<Self> {
         let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(status)));
-        let flusher = Flusher::new(Arc::clone(&index), options.idempotency_window);
+        let space = Arc::clone(&duties.space);
+        let flusher = Flusher::new(Arc::clone(&index), duties);
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
         let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
-        Ok(Self { index, flusher: Some(thread), mark })
+        Ok(Self { index, space, flusher: Some(thread), mark })
     }
 
     /// Brings everything to sled and ends the thread.
@@ -118,20 +170,28 @@ impl Served {
     }
 
     /// Applies every commit that the index does not hold yet, exactly as if it were made now.
-    fn replay(&self, journal: &Journal) -> Result<()> {
+    fn replay(&self, journal: &Journal, on_replay: &OnReplay) -> Result<()> {
         let (from, segments) = (self.index.meta().applied, journal.segments());
         if journal.last == from {
             return Ok(());
         }
-        journal.replay(from, |frame| self.apply(frame, &segments))?;
+        let total = journal.last.0 - from.0;
+        journal.replay(from, |frame| {
+            on_replay.tell(frame.revision.0 - from.0, total);
+            self.apply(frame, &segments)
+        })?;
         tracing::info!(%from, to = %journal.last, "brought the index to the end of the journal");
         Ok(())
     }
 
     fn apply(&self, frame: Frame, segments: &Segments) -> Result<()> {
-        self.index.wait_for_room();
-        // A flusher that failed makes no more room.
+        let can_be_flushed = || self.space.has_room_for_index(self.index.bytes());
+        self.index.wait_for_room(can_be_flushed);
+        // A flusher that failed makes no more room, and neither does a full disk.
         self.index.check()?;
+        if self.index.is_full() {
+            return Err(Error::DiskFull("there is no room for the index, which is behind the journal".to_owned()));
+        }
         let before = Stored { index: &self.index, segments, workspace: &frame.workspace };
         let projection = projection::project(&frame.facts, frame.time, &before)?;
         let effects = Effects::of(frame.workspace.clone(), frame.time, &frame.facts, projection)?;

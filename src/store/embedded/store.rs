@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use super::backup::Turn;
 use super::committer::{Committer, Request};
 use super::index::Index;
 use super::journal::{self, Segments, Trail};
+use super::keep::Keep;
 use super::manifest::{self, StoreId};
 use super::options::Options;
-use super::recovery::{self, Served};
+use super::recovery::{Recovery, Served};
+use super::space::Space;
 use super::status::{Statistics, Status};
 use super::{files, locks};
 use crate::domain::id::Revision;
@@ -45,12 +47,13 @@ pub(super) struct Open {
     queue: Option<mpsc::Sender<Request>>,
     committer: Option<JoinHandle<()>>,
     served: Served,
+    space: Arc<Space>,
     segments: Arc<Segments>,
     trail: Arc<Trail>,
     artifacts: Artifacts,
     window: Duration,
     memory: WaitingMemory,
-    keep: Mutex<()>,
+    keep: Keep,
     /// Held until everything else is gone.
     _lock: File,
 }
@@ -101,6 +104,12 @@ impl EmbeddedStore {
 
     pub(super) fn oldest(&self) -> Revision {
         self.oldest
+    }
+
+    /// Whether commits are taken.
+    pub(super) fn takes_writes(&self) -> bool {
+        let open = locks::read(&self.open).as_ref().map(Arc::clone);
+        self.status.check().is_ok() && open.is_some_and(|open| open.space.check().is_ok())
     }
 
     /// Where commits go.
@@ -154,7 +163,8 @@ impl Open {
         let mut journal = journal::open(&options.directory.join("journal"), store)?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
-        let served = recovery::recover(options, store, &mut journal, status)?;
+        let (space, keep) = (Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
+        let served = Recovery { options, store, status, space: &space, keep: &keep }.recover(&mut journal)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
@@ -165,6 +175,7 @@ impl Open {
             index: Arc::clone(&served.index),
             segments: Arc::clone(&segments),
             trail: Arc::clone(&trail),
+            space: Arc::clone(&space),
             status: Arc::clone(status),
             window: options.idempotency_window,
         };
@@ -176,12 +187,13 @@ impl Open {
             queue: Some(queue),
             committer: Some(thread),
             served,
+            space,
             segments,
             trail,
             artifacts,
             window: options.idempotency_window,
             memory: WaitingMemory(Arc::new(Semaphore::new(WAITING_KIB as usize))),
-            keep: Mutex::default(),
+            keep,
             _lock: lock,
         })
     }
@@ -194,14 +206,17 @@ impl Open {
         self.store
     }
 
-    /// Whoever removes a segment, a checkpoint or an artifact holds this while they do; a backup holds it as long as
-    /// it copies.
-    pub(super) fn keep(&self) -> &Mutex<()> {
+    /// What whoever removes something holds, so that no backup copies it.
+    pub(super) fn keep(&self) -> &Keep {
         &self.keep
     }
 
     pub(super) fn index(&self) -> &Index {
         &self.served.index
+    }
+
+    pub(super) fn space(&self) -> &Space {
+        &self.space
     }
 
     pub(super) fn segments(&self) -> &Segments {

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::committer::Request;
-use super::locks;
 use super::prepare::Prepared;
 use super::store::EmbeddedStore;
 use crate::domain::id::{Revision, WorkspaceId};
@@ -34,7 +33,11 @@ impl CommitStore for EmbeddedStore {
 impl ArtifactStore for EmbeddedStore {
     async fn put_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion, bytes: Vec<u8>) -> Result<()> {
         let (workspace, version) = (workspace.clone(), version.clone());
-        self.read(move |open| open.artifacts().put(&workspace, &version, &bytes)).await
+        self.read(move |open| {
+            open.space().check()?;
+            open.artifacts().put(&workspace, &version, &bytes)
+        })
+        .await
     }
 
     async fn artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>> {
@@ -45,7 +48,7 @@ impl ArtifactStore for EmbeddedStore {
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
         let (workspace, version) = (workspace.clone(), version.clone());
         self.read(move |open| {
-            let _no_backup_copies_it = locks::lock(open.keep());
+            let _no_backup_copies_it = open.keep().hold();
             open.artifacts().remove(&workspace, &version)
         })
         .await
@@ -59,7 +62,7 @@ impl Store for EmbeddedStore {
     }
 
     fn takes_writes(&self) -> bool {
-        self.queue().is_ok() && self.status().check().is_ok()
+        EmbeddedStore::takes_writes(self)
     }
 
     async fn close(&self) -> Result<()> {

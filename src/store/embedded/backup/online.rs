@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::task;
 
 use super::create::{Snapshot, create};
-use crate::store::embedded::{EmbeddedStore, locks};
+use crate::store::embedded::EmbeddedStore;
 use crate::store::{BackedUp, BackupRequest, Backups, Error, Progress, Result};
 
 #[async_trait]
@@ -21,7 +21,7 @@ impl Backups for EmbeddedStore {
         };
         let done = task::spawn_blocking(move || {
             // From here on nothing that the backup has to copy can be removed.
-            let keep = locks::lock(open.keep());
+            let keep = open.keep().hold();
             let snapshot =
                 Snapshot { directory: open.directory(), store: open.store(), revision: status.revision(), time };
             let done = create(&snapshot, &directory, &mut observe);

@@ -7,8 +7,23 @@ use crate::store::{Error, Result};
 
 /// Bytes that many may hold.
 pub(in crate::store::embedded) type Bytes = sled::IVec;
-/// Changes that take effect together.
-pub(in crate::store::embedded) type Batch = sled::Batch;
+/// Changes that take effect together; the last one of a key counts.
+#[derive(Debug, Default)]
+pub(in crate::store::embedded) struct Batch(BTreeMap<Bytes, Option<Bytes>>);
+
+impl Batch {
+    pub(in crate::store::embedded) fn insert(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.0.insert(key.into(), Some(value.into()));
+    }
+
+    pub(in crate::store::embedded) fn remove(&mut self, key: impl Into<Bytes>) {
+        self.0.insert(key.into(), None);
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.keys()
+    }
+}
 
 /// sled leaks a file for ever for each value of 200 kB and more; a value stays well below.
 const PART_BYTES: usize = 48 << 10;
@@ -104,7 +119,14 @@ impl Disk {
     }
 
     /// Applies changes atomically.
-    pub(in crate::store::embedded) fn apply(&self, batch: Batch) -> Result<()> {
+    pub(in crate::store::embedded) fn apply(&self, changes: Batch) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes.0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
         self.tree.apply_batch(batch).map_err(failed)
     }
 

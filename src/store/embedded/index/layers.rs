@@ -60,6 +60,8 @@ struct Layers {
     /// Describes everything up to the active layer.
     meta: Meta,
     runs: Arc<Runs>,
+    /// The last commit whose effects are in sled.
+    flushed: Revision,
 }
 
 /// The index of an open store.
@@ -72,7 +74,8 @@ pub(in crate::store::embedded) struct Index {
 
 impl Index {
     pub(in crate::store::embedded) fn new(disk: Disk, meta: Meta, runs: Runs, status: Arc<Status>) -> Self {
-        let layers = Layers { active: Layer::default(), frozen: None, meta, runs: Arc::new(runs) };
+        let layers =
+            Layers { active: Layer::default(), frozen: None, meta, runs: Arc::new(runs), flushed: meta.applied };
         Self { layers: RwLock::new(layers), disk, signal: Signal::default(), status }
     }
 
@@ -103,9 +106,19 @@ impl Index {
         self.signal.stop();
     }
 
-    /// Waits until the layers in memory have room.
-    pub(in crate::store::embedded) fn wait_for_room(&self) {
-        self.signal.wait_for_room(|| locks::read(&self.layers).active.is_full() && self.status.check().is_ok());
+    /// Waits until the layers in memory have room, as long as the store can still make some and `patient` says so.
+    pub(in crate::store::embedded) fn wait_for_room(&self, patient: impl Fn() -> bool) {
+        self.signal.wait_for_room(|| self.is_full() && self.status.check().is_ok() && patient());
+    }
+
+    /// Whether commits have to wait for the flusher.
+    pub(in crate::store::embedded) fn is_full(&self) -> bool {
+        locks::read(&self.layers).active.is_full()
+    }
+
+    /// Bytes that wait to be flushed.
+    pub(in crate::store::embedded) fn bytes(&self) -> u64 {
+        locks::read(&self.layers).active.bytes as u64
     }
 
     /// At most `limit` keys that begin with `prefix`, after `after`, with their values.
@@ -149,9 +162,15 @@ impl Index {
         Some((frozen, layers.meta))
     }
 
-    /// Lets go of the frozen layer, which is in sled now.
-    pub(super) fn thaw(&self, runs: Runs) {
+    /// The last commit whose effects are in sled.
+    pub(super) fn flushed(&self) -> Revision {
+        locks::read(&self.layers).flushed
+    }
+
+    /// Lets go of the frozen layer, which is in sled now, as are all commits up to `flushed`.
+    pub(super) fn thaw(&self, runs: Runs, flushed: Revision) {
         let mut layers = locks::write(&self.layers);
+        layers.flushed = flushed;
         layers.runs = Arc::new(runs);
         layers.frozen = None;
         drop(layers);

@@ -13,11 +13,13 @@ mod mark;
 mod meta;
 mod place;
 mod signal;
+mod sweep;
 
 pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};
-pub(super) use flusher::Flusher;
+pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
 pub(super) use mark::Mark;
+#[cfg(test)]
 pub(super) use meta::Meta;
-pub(super) use place::{Found, Opened, discard, find, look, newest};
+pub(super) use place::{Found, Opened, discard, find, load, look, newest};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::disk::{Batch, Disk, failed as sled_failed};
 use super::keys;
 use super::meta::Meta;
+use crate::store::embedded::checkpoints::Reader;
 use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
 use crate::store::embedded::seen::{self, Runs};
@@ -76,6 +77,26 @@ pub(in crate::store::embedded) fn discard(directory: &Path, store: StoreId, cach
         fs::remove_dir_all(&path).map_err(failed("removing", &path))?;
     }
     Ok(opened)
+}
+
+/// Fills an index that was just begun with the entries of a checkpoint. What is described last makes it one.
+pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, store: StoreId) -> Result<Opened> {
+    let Opened { disk, .. } = opened;
+    let mut meta = None;
+    while let Some(block) = reader.next()? {
+        let mut batch = Batch::default();
+        for (key, value) in block.entries() {
+            if key == keys::META { meta = Meta::decode(value) } else { batch.insert(key, value) }
+        }
+        disk.apply(batch)?;
+    }
+    let meta = meta.filter(|meta| meta.is_of(store) && meta.applied == reader.revision);
+    let meta = meta.ok_or_else(|| Error::Index("the checkpoint was made by another release".to_owned()))?;
+    let mut batch = Batch::default();
+    batch.insert(&keys::META, meta.encode()?);
+    disk.apply(batch)?;
+    let runs = seen::load(&disk)?;
+    Ok(Opened { disk, meta, runs })
 }
 
 /// Opens sled in a thread of its own, because on damaged files it may panic or hang.

@@ -7,6 +7,8 @@ use crate::store::embedded::locks;
 
 /// How long changes may wait for more of them to come.
 const LINGER: Duration = Duration::from_millis(200);
+/// How often whoever waits for room looks whether it still should. Callers are to hear within 100 ms of a full disk.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What one thread tells another.
 #[derive(Debug, Default)]
@@ -59,7 +61,7 @@ impl Signal {
     pub(super) fn wait_for_room(&self, full: impl Fn() -> bool) {
         let mut state = locks::lock(&self.state);
         while full() {
-            let waited = self.changed.wait_timeout(state, LINGER);
+            let waited = self.changed.wait_timeout(state, LOOK_EVERY);
             state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }

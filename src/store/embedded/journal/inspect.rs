@@ -20,6 +20,8 @@ pub(in crate::store::embedded) struct Inspected {
     pub(in crate::store::embedded) segments: u64,
     /// Commits that are whole.
     pub(in crate::store::embedded) commits: u64,
+    /// The first that belongs to the journal.
+    pub(in crate::store::embedded) oldest: Revision,
     /// The last of them.
     pub(in crate::store::embedded) last: Revision,
     /// Damage, in the order of the segments; of each segment the first.
@@ -47,7 +49,8 @@ pub(in crate::store::embedded) fn inspect(
     meter: &mut Meter<'_>,
 ) -> Result<Inspected> {
     let segments = segment::names(directory)?;
-    let mut inspected = Inspected { segments: segments.len() as u64, store, ..Inspected::default() };
+    let oldest = segments.first().copied().unwrap_or_default();
+    let mut inspected = Inspected { segments: segments.len() as u64, store, oldest, ..Inspected::default() };
     let mut before = Link::default();
     for (position, first) in segments.iter().enumerate() {
         let Some(mut frames) = inspected.keep(Frames::open(directory, *first))? else {

@@ -28,7 +28,7 @@ pub(super) use extent::extents;
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
 pub(super) use frames::Frame;
 pub(super) use inspect::{Fault, Inspected, inspect};
-pub(super) use open::{Journal, look, open};
+pub(super) use open::{Journal, bytes_after, look, open};
 pub(super) use segments::{EventRef, Segments};
 pub(super) use trail::{Trail, Wanted};
 pub(super) use writer::{Group, Writer};

@@ -129,6 +129,18 @@ impl Journal {
     }
 }
 
+/// Bytes of the segments that hold commits after one, or of all of them.
+pub(in crate::store::embedded) fn bytes_after(directory: &Path, revision: Option<Revision>) -> Result<u64> {
+    let segments = segment::list(directory)?;
+    let held = revision.map_or(0, |revision| segments.partition_point(|first| *first <= revision));
+    let mut bytes = 0;
+    for first in &segments[held..] {
+        let path = segment::path(directory, *first);
+        bytes += std::fs::metadata(&path).map_err(failed("reading", &path))?.len();
+    }
+    Ok(bytes)
+}
+
 /// Each segment must be of this store and follow the one that it names, at the length that it names.
 fn check_chain(directory: &Path, store: StoreId, segments: &[Revision]) -> Result<()> {
     let mut before = Link::default();

@@ -218,14 +218,37 @@ fn damage_in_an_older_segment_stops_a_replay_over_it() {
     assert!(matches!(revisions(&journal), Err(Error::Damaged { .. })));
 }
 
+/// How a disk fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::store::embedded) enum Fails {
+    AtWrite,
+    AtSync,
+    /// The first write finds no room for its second half; what it left can be cut off.
+    OnceForLackOfRoom,
+    /// The same, and what it left stays.
+    ForLackOfRoomAndAtCut,
+    Never,
+}
+
 /// A disk that fails at some point.
 struct Failing {
-    at_sync: bool,
+    fails: Fails,
+    written: Vec<u8>,
 }
 
 impl Write for Failing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.at_sync { Ok(bytes.len()) } else { Err(io::Error::other("no space")) }
+        match self.fails {
+            Fails::AtWrite => Err(io::Error::other("lost the disk")),
+            Fails::OnceForLackOfRoom | Fails::ForLackOfRoomAndAtCut if !self.written.is_empty() => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Fails::OnceForLackOfRoom | Fails::ForLackOfRoomAndAtCut => {
+                self.written.extend(&bytes[..bytes.len() / 2]);
+                Ok(bytes.len() / 2)
+            }
+            Fails::AtSync | Fails::Never => Ok(bytes.len()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -235,24 +258,47 @@ impl Write for Failing {
 
 impl Sink for Failing {
     fn sync(&mut self) -> io::Result<()> {
-        Err(io::Error::other("lost the disk"))
+        if self.fails == Fails::Never { Ok(()) } else { Err(io::Error::other("lost the disk")) }
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        if self.fails != Fails::OnceForLackOfRoom {
+            return Err(io::Error::other("lost the disk"));
+        }
+        assert_eq!(bytes, segment::HEADER_BYTES as u64, "what was durable before stays");
+        self.written.clear();
+        self.fails = Fails::Never;
+        Ok(())
     }
 }
 
-/// The writer of an empty journal on a disk that fails, at the sync or already at the write.
-pub(in crate::store::embedded) fn failing_writer(at_sync: bool) -> Writer {
+/// The writer of an empty journal on a disk that fails.
+pub(in crate::store::embedded) fn failing_writer(fails: Fails) -> Writer {
     let home = Home { directory: PathBuf::from("nowhere"), store: STORE, segment_bytes: u64::MAX };
     let place = Place { segment: Revision(1), offset: segment::HEADER_BYTES as u64, next: Revision(1) };
-    Writer::new(home, place, Failing { at_sync })
+    Writer::new(home, place, Failing { fails, written: Vec::new() })
 }
 
 #[test]
 fn a_failed_write_and_a_failed_sync_are_told() {
-    for at_sync in [false, true] {
-        let mut writer = failing_writer(at_sync);
+    for fails in [Fails::AtWrite, Fails::AtSync, Fails::ForLackOfRoomAndAtCut] {
+        let mut writer = failing_writer(fails);
         let mut group = writer.begin().expect("no new segment");
         group.push(&payload()).expect("small");
         let failed = writer.append(&group);
         assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
     }
+}
+
+#[test]
+fn a_write_that_found_no_room_is_cut_off_and_the_next_one_follows_what_was_before() {
+    let mut writer = failing_writer(Fails::OnceForLackOfRoom);
+    let mut group = writer.begin().expect("no new segment");
+    group.push(&payload()).expect("small");
+    let (failed, start) = (writer.append(&group), group.start());
+    assert!(matches!(failed, Err(Error::DiskFull(_))), "{failed:?}");
+    let again = writer.begin().expect("no new segment");
+    assert_eq!((again.start().offset, again.next()), (start.offset, start.next));
+    writer.append(&group).expect("room");
+    assert_eq!(writer.begin().expect("no new segment").next(), Revision(start.next.0 + 1));
 }

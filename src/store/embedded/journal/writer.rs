@@ -8,10 +8,10 @@ use super::frame;
 use super::segment;
 use super::segments::EventRef;
 use crate::domain::id::Revision;
-use crate::store::Result;
 use crate::store::embedded::codec::Record;
 use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
+use crate::store::{Error, Result};
 
 /// Largest size from which a segment is full, so that places in it are an u32.
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -20,11 +20,19 @@ const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 pub(super) trait Sink: Write + Send {
     /// Makes everything written durable.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts off everything behind so many bytes, durably.
+    fn cut(&mut self, bytes: u64) -> io::Result<()>;
 }
 
 impl Sink for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)?;
+        self.sync_all()
     }
 }
 
@@ -65,21 +73,46 @@ impl Writer {
     }
 
     /// Begins a group, in a new segment where the present one is full.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`]: there is no new segment, and it may be tried again.
     pub(in crate::store::embedded) fn begin(&mut self) -> Result<Group> {
         if self.place.offset >= self.home.segment_bytes.min(SEGMENT_BYTES_MAX) && self.place.next > self.place.segment {
-            self.roll()?;
+            self.roll().map_err(|error| match error.is_lack_of_room() {
+                true => Error::DiskFull(error.to_string()),
+                false => error,
+            })?;
         }
         Ok(Group { start: self.place, next: self.place.next, bytes: Vec::new() })
     }
 
-    /// Makes a group durable. After an error nobody knows what is on disk: nothing more may be written.
+    /// Makes a group durable.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`]: nothing of the group is on disk, and the next one may be tried. After any other error nobody
+    /// knows what is on disk: nothing more may be written.
     pub(in crate::store::embedded) fn append(&mut self, group: &Group) -> Result<()> {
-        let path = || segment::path(&self.home.directory, self.place.segment);
-        self.sink.write_all(&group.bytes).map_err(|error| failed("writing", &path())(error))?;
-        self.sink.sync().map_err(|error| failed("syncing", &path())(error))?;
+        if let Err(error) = self.write(group) {
+            return Err(self.take_back(error));
+        }
         self.place.offset += group.bytes.len() as u64;
         self.place.next = group.next;
         Ok(())
+    }
+
+    fn write(&mut self, group: &Group) -> Result<()> {
+        let path = || segment::path(&self.home.directory, self.place.segment);
+        self.sink.write_all(&group.bytes).map_err(|error| failed("writing", &path())(error))?;
+        self.sink.sync().map_err(|error| failed("syncing", &path())(error))
+    }
+
+    /// A lack of room says nothing against what is on disk already: where the group can be cut off again, it is as if it
+    /// had never been tried. Any other failure leaves doubts that no further write may build on.
+    fn take_back(&mut self, error: Error) -> Error {
+        if error.is_lack_of_room() && self.sink.cut(self.place.offset).is_ok() {
+            return Error::DiskFull(error.to_string());
+        }
+        error
     }
 
     fn roll(&mut self) -> Result<()> {

@@ -109,6 +109,48 @@ async fn a_restored_store_answers_byte_for_byte_and_goes_on() {
     commit(&again, vec![belongs(1, event(EVENTS))]).await.expect("goes on");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [data, restored, backup] = ["data", "restored", "backup"].map(|name| home.path().join(name));
+    let store = EmbeddedStore::open(Options { checkpoint_bytes: 1, ..options(&data) }).expect("opens");
+    let store = Arc::new(store);
+    fill(&store).await;
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let observer = Box::new(move |_| {
+        let _nobody_waits_for_the_second_call = begin.send(());
+        let _released = held.recv();
+        ControlFlow::Continue(())
+    });
+    let request = BackupRequest { directory: backup.clone(), time: Timestamp::from_micros(7), observer };
+    let made = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.back_up(request).await }
+    });
+    begun.recv().expect("at work");
+    let live = contents(&store).await;
+    let checkpoints = || {
+        let entries = fs::read_dir(data.join("checkpoints")).expect("readable").map(|entry| entry.expect("readable"));
+        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "checkpoint")).count()
+    };
+    let mut number = EVENTS;
+    // Large enough that the next checkpoint is due, until more are there than are kept.
+    while checkpoints() < 4 {
+        commit(&store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
+        number += 200;
+    }
+    drop(release);
+    made.await.expect("no panic").expect("backed up");
+    assert!(!files(&backup.join("checkpoints")).is_empty());
+    bring_back(&backup, &restored).expect("restored");
+    assert_eq!(contents(&open(&restored)).await, live);
+    while checkpoints() > 2 {
+        commit(&store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
+        number += 200;
+    }
+}
+
 #[tokio::test]
 async fn an_empty_store_can_be_backed_up_and_restored() {
     let home = tempfile::tempdir().expect("a directory");

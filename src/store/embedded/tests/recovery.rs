@@ -1,10 +1,15 @@
 //! The index is what the journal makes of it, however it came to be.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fixture::{EVENTS, acme, belongs, commit, contents, copy, event, fill, id, key, open, options};
-use crate::store::embedded::EmbeddedStore;
-use crate::store::{Error, EventReader, Precondition, ProfileReader, Store};
+use super::fixture::{
+    Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, id, key, open, options, segment,
+};
+use crate::store::embedded::{EmbeddedStore, OnReplay, Options};
+use crate::store::{CommitStore, Error, EventReader, Precondition, ProfileReader, Store};
 
 #[tokio::test]
 async fn a_deleted_index_is_rebuilt_byte_for_byte() {
@@ -92,4 +97,73 @@ async fn a_store_that_is_open_is_in_use() {
     assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
     store.close().await.expect("closes");
     open(directory.path());
+}
+
+/// A store that makes a checkpoint as often as it can.
+fn sweeping(directory: &Path) -> EmbeddedStore {
+    EmbeddedStore::open(Options { checkpoint_bytes: 1, ..options(directory) }).expect("opens")
+}
+
+fn checkpoints(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory.join("checkpoints")).expect("readable");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Fills a store while checkpoints are made, and goes on until two were finished.
+async fn fill_and_sweep(directory: &Path) -> Contents {
+    let store = sweeping(directory);
+    fill(&store).await;
+    let mut number = EVENTS;
+    while checkpoints(directory).iter().filter(|path| path.extension().is_some_and(|end| end == "checkpoint")).count()
+        < 2
+    {
+        number += 1;
+        commit(&store, vec![belongs(1, event(number))]).await.expect("commits");
+    }
+    let live = contents(&store).await;
+    store.close().await.expect("closes");
+    live
+}
+
+#[tokio::test]
+async fn an_index_that_begins_with_a_checkpoint_is_the_one_that_the_journal_makes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let live = fill_and_sweep(directory.path()).await;
+    assert_eq!(checkpoints(directory.path()).len(), 2, "no more than the two latest, and none unfinished");
+    fs::remove_dir_all(directory.path().join("index")).expect("removable");
+    let told = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&told);
+    let on_replay = OnReplay::new(move |_, of| seen.store(of, Ordering::Relaxed));
+    let store = EmbeddedStore::open(Options { on_replay, ..options(directory.path()) }).expect("opens");
+    assert_eq!(contents(&store).await, live);
+    let replayed = told.load(Ordering::Relaxed);
+    assert!(replayed < store.revision().0, "{replayed} commits of {} were replayed", store.revision().0);
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_gives_way_to_the_one_before_and_then_to_the_journal() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let live = fill_and_sweep(directory.path()).await;
+    for path in checkpoints(directory.path()).into_iter().rev() {
+        let mut file = fs::read(&path).expect("readable");
+        let middle = file.len() / 2;
+        file[middle] ^= 1;
+        fs::write(&path, file).expect("writable");
+        fs::remove_dir_all(directory.path().join("index")).expect("removable");
+        let store = open(directory.path());
+        assert_eq!(contents(&store).await, live, "{}", path.display());
+        store.close().await.expect("closes");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_ahead_of_the_journal_tells_of_lost_commits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fill_and_sweep(directory.path()).await;
+    fs::remove_dir_all(directory.path().join("index")).expect("removable");
+    fs::remove_file(segment(directory.path())).expect("removable");
+    let refused = EmbeddedStore::open(options(directory.path())).map(drop).expect_err("refused");
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused:?}");
 }

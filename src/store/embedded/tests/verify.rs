@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::fixture::{Contents, acme, contents, copy, fill, open, options};
+use super::fixture::{Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, open, options};
 use crate::store::embedded::index::keys;
 use crate::store::embedded::{EmbeddedStore, Mode, Options, Remedy, Verified, verify};
 use crate::store::{ArtifactStore, Error, Progress, Result, Store};
@@ -22,8 +22,15 @@ impl Home {
     async fn new() -> Self {
         let temporary = tempfile::tempdir().expect("a directory");
         let data = temporary.path().join("data");
-        let store = EmbeddedStore::open(Options { segment_bytes: 100 << 10, ..options(&data) }).expect("opens");
+        let small = Options { segment_bytes: 100 << 10, checkpoint_bytes: 1, ..options(&data) };
+        let store = EmbeddedStore::open(small).expect("opens");
         fill(&store).await;
+        let mut number = EVENTS;
+        let is_whole = |path: &PathBuf| path.extension().is_some_and(|end| end == "checkpoint");
+        while !names(&data.join("checkpoints")).iter().any(is_whole) {
+            number += 1;
+            commit(&store, vec![belongs(1, event(number))]).await.expect("commits");
+        }
         let version = "churn-1".parse().expect("a version");
         store.put_artifact(&acme(), &version, vec![5; 1_000]).await.expect("kept");
         let live = contents(&store).await;
@@ -105,6 +112,10 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     files
+}
+
+fn names(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).expect("readable").map(|entry| entry.expect("readable").path()).collect()
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -270,12 +281,26 @@ async fn an_index_that_cannot_be_opened_is_built_anew_and_one_that_is_missing_is
 }
 
 #[tokio::test]
+async fn a_damaged_checkpoint_is_removed_and_one_that_is_ahead_of_the_journal_shows_a_loss() {
+    let home = Home::new().await;
+    let checkpoints = home.data.join("checkpoints");
+    let newest = files(&checkpoints).into_keys().next_back().expect("a checkpoint");
+    for damage in [|bytes: &mut Vec<u8>| bytes[1_000] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(1_000)] {
+        let whole = fs::read(&newest).expect("readable");
+        edit(&newest, damage);
+        home.is_repaired(&home.name(&newest), Remedy::RemoveLeftover).await;
+        assert!(!newest.exists());
+        fs::write(&newest, whole).expect("mended");
+    }
+    fs::rename(&newest, checkpoints.join("00000000000000999999.checkpoint")).expect("renamed");
+    home.is_lost("journal");
+}
+
+#[tokio::test]
 async fn a_directory_after_a_kill_is_fine() {
     let home = Home::new().await;
     let store = open(&home.data);
-    super::fixture::commit(&store, vec![super::fixture::belongs(1, super::fixture::event(10_000))])
-        .await
-        .expect("commits");
+    commit(&store, vec![belongs(1, event(10_000))]).await.expect("commits");
     let killed = home.data.with_file_name("killed");
     copy(&home.data, &killed).expect("copied");
     let verified = verify(&options(&killed), Mode::Look, &mut |_| ControlFlow::Continue(())).expect("verified");

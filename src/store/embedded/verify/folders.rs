@@ -9,13 +9,14 @@ use super::finding::{Finding, Remedy};
 use super::workshop;
 use crate::store::embedded::files::{self, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{artifacts, checkpoints, manifest};
+use crate::store::embedded::{artifacts, checkpoints, manifest, space};
 use crate::store::{Error, Result};
 
 /// What a data directory consists of, beside what is being verified in.
-const OURS: [&str; 6] = [manifest::NAME, files::LOCK, "journal", "index", artifacts::DIRECTORY, checkpoints::DIRECTORY];
+const OURS: [&str; 7] =
+    [manifest::NAME, files::LOCK, space::RESERVE, "journal", "index", artifacts::DIRECTORY, checkpoints::DIRECTORY];
 
-/// Leftovers and foreign files, damaged artifacts and checkpoints.
+/// Leftovers, foreign files and damaged artifacts.
 pub(super) fn look(directory: &Path, meter: &mut Meter<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for path in entries(directory)? {
@@ -34,9 +35,9 @@ pub(super) fn look(directory: &Path, meter: &mut Meter<'_>) -> Result<Vec<Findin
             findings.extend(look_at_artifact(artifact, meter)?);
         }
     }
-    for checkpoint in entries(&directory.join(checkpoints::DIRECTORY))? {
-        findings.extend(look_at_checkpoint(checkpoint, meter)?);
-    }
+    let is_checkpoint = |path: &Path| checkpoints::revision(path).is_some();
+    let others = entries(&directory.join(checkpoints::DIRECTORY))?.into_iter().filter(|path| !is_checkpoint(path));
+    findings.extend(others.map(stray));
     Ok(findings)
 }
 
@@ -85,13 +86,4 @@ fn look_at_artifact(path: PathBuf, meter: &mut Meter<'_>) -> Result<Option<Findi
     };
     let what = format!("the trained model is damaged ({what}) and does not answer; it can also be trained anew");
     Ok(Some(Finding::new(path, what, Remedy::RestoreBackup)))
-}
-
-fn look_at_checkpoint(path: PathBuf, meter: &mut Meter<'_>) -> Result<Option<Finding>> {
-    if checkpoints::revision(&path).is_none() {
-        return Ok(Some(stray(path)));
-    }
-    let content = files::read(&path)?.unwrap_or_default();
-    meter.add(content.len() as u64)?;
-    Ok(checkpoints::fault(&content).map(|what| Finding::new(path, what, Remedy::RestoreBackup)))
 }

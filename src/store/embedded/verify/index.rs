@@ -46,7 +46,7 @@ pub(super) fn look(
         Found::Unusable(error) => return wrong(error.to_string()),
     };
     let journal = journal::look(&options.directory.join("journal"), store)?;
-    if let Err(Error::Damaged { file, offset, what }) = recovery::check_end(&journal, &opened.meta, &directory) {
+    if let Err(Error::Damaged { file, offset, what }) = recovery::check_end(&journal, opened.meta.applied, &directory) {
         return Ok(vec![Finding::new(file, what, Remedy::RestoreBackup).at(offset)]);
     }
     if !is_trusted {
@@ -76,7 +76,11 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     /// Brings the index that was found to the end of the journal, builds another one from nothing, and compares them.
     fn run(&self, opened: Opened, (found, rebuilt): (&Path, &Path), meter: &mut Meter<'_>) -> Result<Difference> {
-        let options = |directory: &Path| Options { directory: directory.to_owned(), ..self.options.clone() };
+        let options = |directory: &Path| Options {
+            directory: directory.to_owned(),
+            new_store_id: self.store,
+            ..self.options.clone()
+        };
         let one = recovery::bring_up(opened, &options(found), self.journal, &mut |_| Ok(()))?;
         let now = one.index.meta().time;
         let empty = index::discard(rebuilt, self.store, self.options.index_cache_bytes)?;

@@ -9,8 +9,11 @@ use super::finding::{Finding, Remedy};
 use super::run::Journal;
 use crate::store::Result;
 use crate::store::embedded::files::{self, failed};
+use crate::store::embedded::keep::Keep;
 use crate::store::embedded::manifest::{self, StoreId};
-use crate::store::embedded::{Options, journal, recovery};
+use crate::store::embedded::recovery::Recovery;
+use crate::store::embedded::space::Space;
+use crate::store::embedded::{Options, journal};
 
 /// Does what helps against the findings, in the order in which one depends on another. Where the journal has lost
 /// something, the torn end and the index are evidence of it and stay.
@@ -40,7 +43,10 @@ pub(super) fn repair(
         return Ok(());
     }
     let mut journal = journal::open(&options.directory.join("journal"), store)?;
-    recovery::recover(options, store, &mut journal, &Arc::default())?.finish()?;
+    let (status, space, keep) =
+        (Arc::default(), Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
+    let recovery = Recovery { options, store, status: &status, space: &space, keep: &keep };
+    recovery.recover(&mut journal)?.finish()?;
     findings.iter_mut().filter(is_of_recovery).for_each(|finding| finding.repaired = true);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::finding::{Finding, Remedy};
-use super::{folders, index, repair};
+use super::{checkpoints, folders, index, repair};
 use crate::domain::id::Revision;
 use crate::store::embedded::journal::{self, Inspected};
 use crate::store::embedded::manifest::{self, StoreId};
@@ -63,7 +63,8 @@ pub fn verify(options: &Options, mode: Mode, observe: &mut dyn FnMut(Progress) -
     let mut journal = if inspected.faults.is_empty() { Journal::Whole } else { Journal::Lossy };
     let store = named.or(inspected.store);
     if let Some(store) = store.filter(|_| journal == Journal::Whole && inspected.segments > 0) {
-        let found = index::look(options, store, &inspected, &mut meter)?;
+        let mut found = index::look(options, store, &inspected, &mut meter)?;
+        found.extend(checkpoints::look(directory, store, &inspected, &mut meter)?);
         if found.iter().any(|finding| finding.remedy == Remedy::RestoreBackup) {
             journal = Journal::Lossy;
         }
