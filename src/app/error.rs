@@ -10,6 +10,9 @@ use crate::domain::rejection::EventRejection;
 use crate::domain::violation::{ViolationReason, Violations};
 use crate::{models, store};
 
+/// How long whoever finds a backup under way should wait before they ask again.
+const BACKUP_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// The result of a use case.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -166,6 +169,12 @@ pub enum Reason {
     /// The merge was undone before.
     #[error("the merge was undone before")]
     MergeUndone,
+    /// The backup cannot be made as it was asked for.
+    #[error("{0}")]
+    BackupRefused(String),
+    /// One backup at a time.
+    #[error("a backup is being made already; wait until it is done")]
+    BackupRunning,
     /// The disk is full.
     #[error("the server's disk is full, so that nothing can be written; reads go on")]
     StorageFull,
@@ -219,7 +228,12 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Conflict => Self::Conflict(Reason::Contention),
-            store::Error::Poisoned(_) | store::Error::Closed => Self::Unavailable,
+            store::Error::Poisoned(_) | store::Error::Closed | store::Error::Abandoned => Self::Unavailable,
+            store::Error::Refused(why) => Self::Precondition(Reason::BackupRefused(why)),
+            store::Error::Unsupported(why) => Self::Precondition(Reason::BackupRefused(why.to_owned())),
+            store::Error::BackupRunning => {
+                Self::Exhausted { reason: Reason::BackupRunning, retry_after: BACKUP_RETRY_AFTER }
+            }
             store::Error::DiskFull(_) => Self::Exhausted { reason: Reason::StorageFull, retry_after: ROOM_AFTER },
             store::Error::Forgotten { .. } => Self::OutOfRange(Reason::ResumeTokenExpired),
             store::Error::TooLarge { .. }

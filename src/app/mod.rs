@@ -4,6 +4,7 @@
 mod activate_model;
 mod application;
 pub mod context;
+mod create_backup;
 mod customer;
 mod error;
 mod get_models;
@@ -32,6 +33,7 @@ mod unwind;
 mod watch_profiles;
 
 pub use application::App;
+pub use create_backup::BackupStep;
 pub use customer::{Caller, CustomerRef, Found, Read};
 pub(crate) use error::chain;
 pub use error::{Error, Invalid, Reason, Resource, Result};

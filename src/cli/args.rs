@@ -25,6 +25,12 @@ pub enum Command {
     Import(ImportArgs),
     /// Train a model and show its card
     Train(TrainArgs),
+    /// Copy everything to a directory, while the server goes on or of a stopped one
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
+    /// Check whether everything in the data directory of a stopped server is what was written
+    Verify(VerifyArgs),
     /// Show configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -93,6 +99,51 @@ pub struct TrainArgs {
     /// Parameters as JSON, such as '{"horizon_days": 90, "seed": 7}'
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub parameters: String,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Where the backup goes: missing, empty, or with an earlier backup, to which only what is new is added
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The data directory of a stopped server; without it and --server, the configured one
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub data_dir: Option<PathBuf>,
+    /// The address of a running server; DIR is then an absolute path on its machine
+    #[arg(long, value_name = "ADDR")]
+    pub server: Option<String>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The directory that `rapport backup` wrote to
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// The data directory that is made; it must be missing or empty
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Repair what can be repaired without a loss
+    #[arg(long)]
+    pub repair: bool,
+    /// The data directory of a stopped server; without it, the configured one
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -12,6 +12,7 @@ use tonic::{Code, Request, Status};
 use super::args::TargetArgs;
 use super::config::{self, Overrides};
 use super::run::Refusal;
+use crate::rpc::pb::admin_service_client::AdminServiceClient;
 use crate::rpc::pb::event_service_client::EventServiceClient;
 use crate::rpc::pb::prediction_service_client::PredictionServiceClient;
 use crate::rpc::pb::profile_service_client::ProfileServiceClient;
@@ -104,6 +105,11 @@ impl Session {
     /// Training.
     pub fn training(&self) -> TrainingServiceClient<Wire> {
         TrainingServiceClient::with_interceptor(self.channel.clone(), self.workspace.clone())
+    }
+
+    /// Administration.
+    pub fn admin(&self) -> AdminServiceClient<Wire> {
+        AdminServiceClient::with_interceptor(self.channel.clone(), self.workspace.clone())
     }
 
     /// Ends the session; a server in this process has everything on disk when this returns.

@@ -1,9 +1,12 @@
 //! `AdminService`.
 
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{count, read, settings, time};
+use super::convert::{backup, count, read, settings, time};
 use super::pb;
 use super::pb::admin_service_server::AdminService;
 use crate::app::{App, Invalid, Result};
@@ -48,10 +51,18 @@ impl Admin {
         let view = self.app.update_settings(&call.caller, change, &request_id).await?;
         Ok(pb::UpdateSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
     }
+
+    fn back_up(&self, call: &Call, request: pb::CreateBackupRequest) -> Result<BoxStream<pb::CreateBackupResponse>> {
+        let steps = ReceiverStream::new(self.app.create_backup(request.directory.into())?);
+        let call = call.clone();
+        Ok(Box::pin(steps.map(move |step| step.map(backup::message).map_err(|error| call.refuse(error)))))
+    }
 }
 
 #[tonic::async_trait]
 impl AdminService for Admin {
+    type CreateBackupStream = BoxStream<pb::CreateBackupResponse>;
+
     async fn get_server_info(
         &self,
         request: Request<pb::GetServerInfoRequest>,
@@ -74,5 +85,13 @@ impl AdminService for Admin {
     ) -> std::result::Result<Response<pb::UpdateSettingsResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.update(&call, request).await)
+    }
+
+    async fn create_backup(
+        &self,
+        request: Request<pb::CreateBackupRequest>,
+    ) -> std::result::Result<Response<Self::CreateBackupStream>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.back_up(&call, request))
     }
 }

@@ -210,6 +210,12 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
         Reason::IdentifierTotal => refused(ErrorReason::IdentifierLimitReached).precondition("identifiers"),
         Reason::PartLimit => refused(ErrorReason::IdentifierLimitReached).precondition("sources"),
         Reason::MergeUndone => refused(ErrorReason::MergeUndone).precondition("merge_id"),
+        Reason::BackupRefused(_) => refused(ErrorReason::BackupRefused).precondition("directory"),
+        Reason::BackupRunning => {
+            let mut refused = refused(ErrorReason::BackupRunning);
+            refused.details.add_quota_failure_violation("backups", reason.to_string());
+            refused
+        }
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
         Reason::StorageFull => {
             let mut refused = refused(ErrorReason::StorageFull);

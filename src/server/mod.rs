@@ -2,8 +2,12 @@
 
 pub mod config;
 mod environment;
+mod refusal;
 mod running;
 pub mod telemetry;
+mod upkeep;
 
 pub use config::Config;
-pub use running::{InProcess, Refusal, Server, serve_until_signal, start_in_process, wait_for_signal};
+pub use refusal::Refusal;
+pub use running::{InProcess, Server, serve_until_signal, start_in_process, wait_for_signal};
+pub use upkeep::{Finding, Mode, Remedy, Restored, Verified, restore, verify};

@@ -10,16 +10,11 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::config::Config;
+use super::refusal::refusal;
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, RpcOptions};
-use crate::store;
 use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
-
-/// A start that must not go on: somebody has to do something first. The process exits with 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(String);
 
 /// A server at work.
 pub struct Server {
@@ -41,8 +36,8 @@ impl Server {
     /// Opens the data directory and serves on the configured address.
     ///
     /// # Errors
-    /// [`Refusal`] when the data directory is in use, damaged or of another release; anything else that keeps a
-    /// server from starting.
+    /// [`Refusal`](super::Refusal) when the data directory is in use, damaged or of another release; anything else that
+    /// keeps a server from starting.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
@@ -139,25 +134,8 @@ async fn open(config: &Config) -> anyhow::Result<App> {
         reserve_bytes: config.storage.reserve_bytes,
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await?;
-    let store = opened.map_err(|error| refusal(error, config))?;
+    let store = opened.map_err(|error| refusal(error, &config.data_dir))?;
     Ok(App::start(Arc::new(store), context).await?)
-}
-
-/// Errors that only an operator can mend become a refusal that names the next step.
-fn refusal(error: store::Error, config: &Config) -> anyhow::Error {
-    let directory = config.data_dir.display();
-    match error {
-        store::Error::InUse { .. } => Refusal(error.to_string()).into(),
-        store::Error::DiskFull(_) => {
-            Refusal(format!("{error}; make room on the disk of {directory}, then start again")).into()
-        }
-        store::Error::Damaged { .. } => {
-            Refusal(format!("{error}; the data directory {directory} is not served: copy it, then restore a backup"))
-                .into()
-        }
-        store::Error::Format { .. } => Refusal(format!("{error}; start the release that wrote {directory}")).into(),
-        error => error.into(),
-    }
 }
 
 fn rpc_options(config: &Config) -> RpcOptions {

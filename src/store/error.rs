@@ -64,6 +64,18 @@ pub enum Error {
         /// The format that this release reads.
         supported: u32,
     },
+    /// What was asked for cannot be done as it was asked; the sentence says what would be right. Nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// A backup of this store is being made already.
+    #[error("a backup is being made already; wait until it is done")]
+    BackupRunning,
+    /// This adapter cannot do it.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// Nobody waits for the work any more.
+    #[error("the work was given up before it was done")]
+    Abandoned,
     /// The operating system refused.
     #[error("{action}: {cause}")]
     Io {

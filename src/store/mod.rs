@@ -4,13 +4,15 @@
 //! [`Error::Conflict`] when any of it has changed since. An adapter over a shared SQL database can keep that promise
 //! with one transaction per commit, as the embedded one keeps it with one committer thread.
 
+mod backup;
 pub mod embedded;
 mod error;
 pub mod memory;
 mod port;
 
+pub use backup::{BackedUp, BackupRequest, Observer, Progress};
 pub use error::{Error, Result};
 pub use port::{
-    AcceptedCommit, ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, EventReader, Followed,
+    AcceptedCommit, ArtifactStore, Backups, Commit, CommitReader, CommitStore, DocumentReader, EventReader, Followed,
     Precondition, ProfileReader, Store, StoredEvent, Versioned,
 };

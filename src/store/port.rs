@@ -11,7 +11,7 @@
 
 use async_trait::async_trait;
 
-use super::Result;
+use super::{BackedUp, BackupRequest, Result};
 use crate::domain::event::{Event, EventKey};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
@@ -191,10 +191,34 @@ pub trait ArtifactStore {
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()>;
 }
 
+/// Copies of everything that is kept, for the day on which it is lost.
+#[async_trait]
+pub trait Backups {
+    /// Copies everything up to the last commit that is durable and that reads see, while writes go on, and answers once
+    /// the copy is durable and was read back. In a directory that holds an earlier backup of this store only what is
+    /// new is copied; until the new backup is complete, the earlier one stays valid.
+    ///
+    /// # Errors
+    /// [`Error::Refused`](super::Error::Refused) where the directory cannot take the backup, with what would;
+    /// [`Error::BackupRunning`](super::Error::BackupRunning) while another one is made;
+    /// [`Error::Unsupported`](super::Error::Unsupported) by a store that has no files;
+    /// [`Error::Abandoned`](super::Error::Abandoned) where the observer or the store ended it.
+    async fn back_up(&self, request: BackupRequest) -> Result<BackedUp>;
+}
+
 /// Everything a server keeps.
 #[async_trait]
 pub trait Store:
-    ProfileReader + EventReader + DocumentReader + CommitStore + CommitReader + ArtifactStore + Send + Sync + 'static
+    ProfileReader
+    + EventReader
+    + DocumentReader
+    + CommitStore
+    + CommitReader
+    + ArtifactStore
+    + Backups
+    + Send
+    + Sync
+    + 'static
 {
     /// The adapter's name, for the operator.
     fn name(&self) -> &'static str;

@@ -2,6 +2,7 @@
 //!
 //! One binary, because each would link the whole server again.
 
+mod backup;
 mod errors;
 mod events;
 mod faults;

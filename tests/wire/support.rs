@@ -286,8 +286,8 @@ mod broken {
     use rapport::domain::training::TrainingRun;
     use rapport::domain::value::Map;
     use rapport::store::{
-        ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed, ProfileReader,
-        Result, Store, StoredEvent, Versioned,
+        ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader, Error,
+        EventReader, Followed, ProfileReader, Result, Store, StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -427,6 +427,13 @@ mod broken {
         }
 
         async fn remove_artifact(&self, _: &WorkspaceId, _: &ModelVersion) -> Result<()> {
+            planted()
+        }
+    }
+
+    #[async_trait]
+    impl Backups for BrokenStore {
+        async fn back_up(&self, _: BackupRequest) -> Result<BackedUp> {
             planted()
         }
     }

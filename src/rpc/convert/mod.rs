@@ -1,6 +1,7 @@
 //! The contract's messages to the domain's types and back, one file per resource. Nothing is decided here: a
 //! conversion either has a meaning in the domain or becomes a violation that names the field and the limit.
 
+pub(super) mod backup;
 pub(super) mod change;
 mod count;
 pub(super) mod customer;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 
 /// Methods whose answers go on for as long as the caller wants, unless the caller says how long.
-const STREAMS: [&str; 7] = [
+const STREAMS: [&str; 8] = [
+    "/rapport.v1.AdminService/CreateBackup",
     "/rapport.v1.EventService/StreamEvents",
     "/rapport.v1.PredictionService/StreamPredictions",
     "/rapport.v1.ProfileService/WatchProfiles",

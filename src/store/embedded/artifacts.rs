@@ -8,6 +8,8 @@ use crate::domain::id::WorkspaceId;
 use crate::domain::model::ModelVersion;
 use crate::store::{Error, Result};
 
+/// Where they lie in a data directory.
+pub(super) const DIRECTORY: &str = "artifacts";
 const MAGIC: [u8; 4] = *b"RPMA";
 const FORMAT: u32 = 1;
 
@@ -17,7 +19,7 @@ pub(super) struct Artifacts(PathBuf);
 
 impl Artifacts {
     pub(super) fn new(directory: &Path) -> Self {
-        Self(directory.join("artifacts"))
+        Self(directory.join(DIRECTORY))
     }
 
     pub(super) fn put(&self, workspace: &WorkspaceId, version: &ModelVersion, bytes: &[u8]) -> Result<()> {
@@ -28,13 +30,7 @@ impl Artifacts {
     }
 
     pub(super) fn get(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>> {
-        let path = self.path(workspace, version);
-        let Some(file) = files::read(&path)? else { return Ok(None) };
-        match codec::open_file(MAGIC, &file) {
-            Ok((FORMAT, bytes)) => Ok(Some(bytes.to_vec())),
-            Ok((found, _)) => Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT }),
-            Err(what) => Err(files::damaged(&path, 0, what)),
-        }
+        read(&self.path(workspace, version))
     }
 
     pub(super) fn remove(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
@@ -62,5 +58,15 @@ impl Artifacts {
 
     fn path(&self, workspace: &WorkspaceId, version: &ModelVersion) -> PathBuf {
         self.0.join(workspace.as_str()).join(version.as_str())
+    }
+}
+
+/// The bytes in a file, which must be what was kept.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let Some(file) = files::read(path)? else { return Ok(None) };
+    match codec::open_file(MAGIC, &file) {
+        Ok((FORMAT, bytes)) => Ok(Some(bytes.to_vec())),
+        Ok((found, _)) => Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT }),
+        Err(what) => Err(files::damaged(path, 0, what)),
     }
 }

@@ -8,6 +8,8 @@ use crate::store::{Error, Result};
 
 /// What a file that is not finished yet ends with; such files are nobody's and may be removed.
 pub(super) const UNFINISHED: &str = "tmp";
+/// The file by which a process holds a directory.
+pub(super) const LOCK: &str = "LOCK";
 
 /// Names an action in the error of a file operation.
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -62,7 +64,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// Takes the directory for this process until the file is closed.
 pub(super) fn lock_directory(directory: &Path) -> Result<File> {
-    let path = directory.join("LOCK");
+    let path = directory.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(failed("opening", &path))?;
     match file.try_lock() {

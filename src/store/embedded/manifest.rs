@@ -5,6 +5,8 @@ use std::path::Path;
 use super::{codec, files};
 use crate::store::{Error, Result};
 
+/// The file's name.
+pub(super) const NAME: &str = "MANIFEST";
 const MAGIC: [u8; 4] = *b"RPMF";
 /// The layout of the directory and of everything in it but the index, which has its own version.
 const FORMAT: u32 = 2;
@@ -14,19 +16,27 @@ pub(super) type StoreId = [u8; 16];
 
 /// Reads the manifest, or writes the first one of a directory that holds no journal yet.
 pub(super) fn open(directory: &Path, new_store_id: StoreId) -> Result<StoreId> {
-    let path = directory.join("MANIFEST");
-    let Some(file) = files::read(&path)? else {
-        if directory.join("journal").exists() {
-            return Err(files::damaged(&path, 0, "the file is missing beside a journal"));
-        }
-        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &new_store_id))?;
-        return Ok(new_store_id);
-    };
+    if directory.join(NAME).exists() || directory.join("journal").exists() {
+        return read(directory);
+    }
+    write(directory, new_store_id)?;
+    Ok(new_store_id)
+}
+
+/// Reads the manifest of a directory that has a journal.
+pub(super) fn read(directory: &Path) -> Result<StoreId> {
+    let path = directory.join(NAME);
+    let file = files::read(&path)?.ok_or_else(|| files::damaged(&path, 0, "the file is missing beside a journal"))?;
     let (found, content) = codec::open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
     if found != FORMAT {
         return Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT });
     }
     content.try_into().map_err(|_| files::damaged(&path, 0, "the store's id has another length"))
+}
+
+/// Writes the manifest of a store.
+pub(super) fn write(directory: &Path, store: StoreId) -> Result<()> {
+    files::write_atomically(&directory.join(NAME), &codec::seal_file(MAGIC, FORMAT, &store))
 }
 
 #[cfg(test)]

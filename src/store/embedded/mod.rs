@@ -16,9 +16,11 @@
 //! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
+//! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
+mod backup;
 mod changes;
 mod checkpoints;
 mod codec;
@@ -28,8 +30,10 @@ mod entry;
 mod files;
 mod index;
 mod journal;
+mod keep;
 mod locks;
 mod manifest;
+mod meter;
 mod options;
 mod preconditions;
 mod prepare;
@@ -43,8 +47,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod verify;
 mod writes;
 
+pub use backup::{Restored, restore};
 pub use options::{DiskLimits, OnReplay, Options};
 pub use status::Statistics;
 pub use store::EmbeddedStore;
+pub use verify::{Finding, Mode, Remedy, Verified, verify};

@@ -10,8 +10,9 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::index::{self, Duties, Flusher, Index, Mark};
 use super::journal::{self, Frame, Journal, Segments};
+use super::keep::Keep;
 use super::manifest::StoreId;
-use super::options::{OnReplay, Options};
+use super::options::{DiskLimits, OnReplay, Options};
 use super::space::Space;
 use super::status::Status;
 use super::{files, timeline};
@@ -36,6 +37,7 @@ pub(super) struct Recovery<'a> {
     pub(super) store: StoreId,
     pub(super) status: &'a Arc<Status>,
     pub(super) space: &'a Arc<Space>,
+    pub(super) keep: &'a Keep,
 }
 
 impl Recovery<'_> {
@@ -95,34 +97,69 @@ impl Recovery<'_> {
     }
 
     fn serve(&self, opened: index::Opened, mark: Mark) -> Result<Served> {
-        let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(self.status)));
-        let (space, checkpoints) = (Arc::clone(self.space), self.shelf()?);
+        let checkpoints = self.shelf()?;
         let journal_bytes = journal::bytes_after(&self.options.directory.join("journal"), checkpoints.newest())?;
-        let window = self.options.idempotency_window;
-        let duties = Duties { space: Arc::clone(&space), window, checkpoints, journal_bytes };
-        let flusher = Flusher::new(Arc::clone(&index), duties);
-        let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
-        let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
-        Ok(Served { index, space, flusher: Some(thread), mark })
+        let (space, keep, window) = (Arc::clone(self.space), self.keep.clone(), self.options.idempotency_window);
+        let duties = Duties { space, window, checkpoints, keep, journal_bytes };
+        Served::start(opened, mark, duties, self.status)
     }
+}
+
+/// Brings an index in a directory of its own to the end of the journal, for somebody who only looks at it, and
+/// everything of it to sled. `visit` sees each commit before its turn.
+pub(super) fn bring_up(
+    opened: index::Opened,
+    options: &Options,
+    journal: &Journal,
+    visit: &mut dyn FnMut(&Frame) -> Result<()>,
+) -> Result<Served> {
+    let (mark, limits) = (Mark::set(&options.directory)?, DiskLimits { reserve_bytes: 0, ..options.disk });
+    let duties = Duties {
+        space: Arc::new(Space::new(&options.directory, limits)),
+        window: options.idempotency_window,
+        // None is ever due here.
+        checkpoints: Shelf::open(&options.directory, options.new_store_id, u64::MAX)?,
+        keep: Keep::default(),
+        journal_bytes: 0,
+    };
+    let mut served = Served::start(opened, mark, duties, &Arc::default())?;
+    let (from, segments) = (served.index.meta().applied, journal.segments());
+    journal.replay(from, |frame| {
+        visit(&frame)?;
+        served.apply(frame, &segments)
+    })?;
+    served.finish()?;
+    Ok(served)
 }
 
 /// An index and a checkpoint are written after the journal: what they hold was durable, and must still be there.
-fn check_end(journal: &Journal, held: Revision, holder: &Path) -> Result<()> {
+pub(super) fn check_end(journal: &Journal, held: Revision, holder: &Path) -> Result<()> {
     if held <= journal.last {
         return Ok(());
     }
-    let lost = format!(
-        "the journal ends with commit {} and {} holds commit {held}; restore the journal, or, if it is an older one that \
-         you restored, delete {1}",
-        journal.last,
-        holder.display()
-    );
     let (path, offset) = journal.end();
-    Err(files::damaged(&path, offset, lost))
+    Err(files::damaged(&path, offset, lost(journal.last, held, holder)))
+}
+
+/// What to say of a journal that ends before something that was made of it.
+pub(super) fn lost(last: Revision, held: Revision, holder: &Path) -> String {
+    format!(
+        "the journal ends with commit {last} and {} holds commit {held}; restore the journal, or, if it is an older one \
+         that you restored, delete {0}",
+        holder.display()
+    )
 }
 
 impl Served {
+    fn start(opened: index::Opened, mark: Mark, duties: Duties, status: &Arc<Status>) -> Result<Self> {
+        let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(status)));
+        let space = Arc::clone(&duties.space);
+        let flusher = Flusher::new(Arc::clone(&index), duties);
+        let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
+        let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
+        Ok(Self { index, space, flusher: Some(thread), mark })
+    }
+
     /// Brings everything to sled and ends the thread.
     pub(super) fn finish(&mut self) -> Result<()> {
         let Some(flusher) = self.flusher.take() else { return Ok(()) };

@@ -18,6 +18,8 @@ use crate::store::{Error, Result};
 const MARGIN_BYTES: u64 = 32 << 20;
 /// sled writes about twice what it is given; twice that again is for what it rewrites on the way.
 const AMPLIFICATION: u64 = 4;
+/// The file that is kept back.
+pub(super) const RESERVE: &str = "RESERVE";
 /// The largest share of a disk that a margin or the reserve takes, so that small disks can be used at all.
 const SHARE: u64 = 16;
 
@@ -106,7 +108,7 @@ impl Space {
     }
 
     fn reserve(&self) -> PathBuf {
-        self.directory.join("RESERVE")
+        self.directory.join(RESERVE)
     }
 }
 

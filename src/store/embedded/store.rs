@@ -1,6 +1,7 @@
 //! A store that is open: its threads, its order of closing.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,14 +10,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task;
 
 use super::artifacts::Artifacts;
+use super::backup::Turn;
 use super::committer::{Committer, Request};
 use super::index::Index;
 use super::journal::{self, Segments, Trail};
+use super::keep::Keep;
+use super::manifest::{self, StoreId};
 use super::options::Options;
 use super::recovery::{Recovery, Served};
 use super::space::Space;
 use super::status::{Statistics, Status};
-use super::{files, locks, manifest};
+use super::{files, locks};
 use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
@@ -31,12 +35,15 @@ pub struct EmbeddedStore {
     reads: Arc<Semaphore>,
     concurrent_reads: u32,
     status: Arc<Status>,
+    backups: Turn,
     /// The first commit in the journal, none of which is ever given up.
     oldest: Revision,
 }
 
 /// Everything that ends with the store. The fields are dropped in this order.
 pub(super) struct Open {
+    directory: PathBuf,
+    store: StoreId,
     queue: Option<mpsc::Sender<Request>>,
     committer: Option<JoinHandle<()>>,
     served: Served,
@@ -46,6 +53,7 @@ pub(super) struct Open {
     artifacts: Artifacts,
     window: Duration,
     memory: WaitingMemory,
+    keep: Keep,
     /// Held until everything else is gone.
     _lock: File,
 }
@@ -66,7 +74,8 @@ impl EmbeddedStore {
         let status = Arc::new(Status::default());
         let open = Open::new(&options, &status)?;
         let oldest = open.trail.oldest();
-        Ok(Self { open: RwLock::new(Some(Arc::new(open))), reads, concurrent_reads, status, oldest })
+        let (open, backups) = (RwLock::new(Some(Arc::new(open))), Turn::default());
+        Ok(Self { open, reads, concurrent_reads, status, backups, oldest })
     }
 
     /// What the journal has taken since the store was opened.
@@ -76,6 +85,21 @@ impl EmbeddedStore {
 
     pub(super) fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// The status, for work that goes on beside the caller's.
+    pub(super) fn shared_status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Whose turn it is to make a backup.
+    pub(super) fn backups(&self) -> &Turn {
+        &self.backups
+    }
+
+    /// The open store. Whoever holds it beyond a read must let go of it when the store closes.
+    pub(super) fn opened(&self) -> Result<Arc<Open>> {
+        locks::read(&self.open).as_ref().map(Arc::clone).ok_or(Error::Closed)
     }
 
     pub(super) fn oldest(&self) -> Revision {
@@ -101,7 +125,7 @@ impl EmbeddedStore {
         work: impl FnOnce(&Open) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
-        let open = locks::read(&self.open).as_ref().map(Arc::clone).ok_or(Error::Closed)?;
+        let open = self.opened()?;
         let done = task::spawn_blocking(move || {
             let result = work(&open);
             // Closing waits for the permit, and must find the store without other users then.
@@ -114,8 +138,11 @@ impl EmbeddedStore {
 
     /// Closes in order: no new commits, then all that wait, then the index, then the lock.
     pub(super) async fn shut_down(&self) -> Result<()> {
+        // A backup is given up, so that nobody has to wait for it; the one before stays valid.
+        self.backups.end();
         let open = locks::write(&self.open).take().ok_or(Error::Closed)?;
         self.status.close();
+        self.backups.ended().await;
         // Whoever reads now may finish.
         let all = self.reads.acquire_many(self.concurrent_reads).await;
         drop(all);
@@ -136,8 +163,8 @@ impl Open {
         let mut journal = journal::open(&options.directory.join("journal"), store)?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
-        let space = Arc::new(Space::new(&options.directory, options.disk));
-        let served = Recovery { options, store, status, space: &space }.recover(&mut journal)?;
+        let (space, keep) = (Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
+        let served = Recovery { options, store, status, space: &space, keep: &keep }.recover(&mut journal)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
@@ -155,6 +182,8 @@ impl Open {
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(|| committer.run());
         let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
         Ok(Self {
+            directory: options.directory.clone(),
+            store,
             queue: Some(queue),
             committer: Some(thread),
             served,
@@ -164,8 +193,22 @@ impl Open {
             artifacts,
             window: options.idempotency_window,
             memory: WaitingMemory(Arc::new(Semaphore::new(WAITING_KIB as usize))),
+            keep,
             _lock: lock,
         })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// What whoever removes something holds, so that no backup copies it.
+    pub(super) fn keep(&self) -> &Keep {
+        &self.keep
     }
 
     pub(super) fn index(&self) -> &Index {

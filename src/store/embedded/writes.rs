@@ -47,7 +47,11 @@ impl ArtifactStore for EmbeddedStore {
 
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
         let (workspace, version) = (workspace.clone(), version.clone());
-        self.read(move |open| open.artifacts().remove(&workspace, &version)).await
+        self.read(move |open| {
+            let _no_backup_copies_it = open.keep().hold();
+            open.artifacts().remove(&workspace, &version)
+        })
+        .await
     }
 }
 

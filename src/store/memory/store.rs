@@ -15,8 +15,8 @@ use crate::domain::model::ModelVersion;
 use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AcceptedCommit, ArtifactStore, Commit, CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed,
-    ProfileReader, Result, Store, StoredEvent, Versioned,
+    AcceptedCommit, ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader,
+    Error, EventReader, Followed, ProfileReader, Result, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
@@ -222,6 +222,13 @@ impl ArtifactStore for MemoryStore {
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
         self.inner().artifacts.remove(&(workspace.clone(), version.clone()));
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Backups for MemoryStore {
+    async fn back_up(&self, _request: BackupRequest) -> Result<BackedUp> {
+        Err(Error::Unsupported("a store in memory has no files to back up; serve a data directory instead"))
     }
 }
 

@@ -12,8 +12,10 @@
 //! then. The two latest are kept: where one is damaged, the other one leads to the same state. It holds the entries as
 //! the index has them, in no order that matters.
 
+mod check;
 mod file;
 mod shelf;
 
+pub(super) use check::check;
 pub(super) use file::{Reader, Writer};
-pub(super) use shelf::Shelf;
+pub(super) use shelf::{DIRECTORY, Shelf, revision};

@@ -75,11 +75,15 @@ impl Shelf {
         Writer::begin(&self.path(revision), self.store, revision)
     }
 
-    /// Takes in a checkpoint that was finished, and lets go of those that are not needed any more.
-    pub(in crate::store::embedded) fn add(&mut self, revision: Revision, bytes: u64) -> Result<()> {
+    /// Takes in a checkpoint that was finished.
+    pub(in crate::store::embedded) fn add(&mut self, revision: Revision, bytes: u64) {
         self.revisions.retain(|known| *known != revision);
         self.revisions.push(revision);
         self.newest_bytes = bytes;
+    }
+
+    /// Removes those that are not needed any more.
+    pub(in crate::store::embedded) fn tidy(&mut self) -> Result<()> {
         let surplus = self.revisions.len().saturating_sub(KEPT);
         for old in self.revisions.drain(..surplus).collect::<Vec<_>>() {
             files::remove(&self.path(old))?;
@@ -106,7 +110,8 @@ mod tests {
         let mut writer = shelf.begin(Revision(revision)).expect("begun");
         writer.put(b"key", &vec![0; 5_000]).expect("written");
         let bytes = writer.finish().expect("finished");
-        shelf.add(Revision(revision), bytes).expect("kept");
+        shelf.add(Revision(revision), bytes);
+        shelf.tidy().expect("removed");
     }
 
     #[test]

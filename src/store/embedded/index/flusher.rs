@@ -12,6 +12,7 @@ use super::sweep::{Sweep, Swept};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::checkpoints::Shelf;
 use crate::store::embedded::journal::EventRef;
+use crate::store::embedded::keep::Keep;
 use crate::store::embedded::seen::{Garbage, Merge, Runs, Step};
 use crate::store::embedded::space::Space;
 use crate::store::{Error, Result};
@@ -35,6 +36,8 @@ pub(in crate::store::embedded) struct Duties {
     /// The idempotency window.
     pub(in crate::store::embedded) window: Duration,
     pub(in crate::store::embedded) checkpoints: Shelf,
+    /// Held while a checkpoint is removed.
+    pub(in crate::store::embedded) keep: Keep,
     /// Bytes of the journal behind the newest checkpoint, as it was opened.
     pub(in crate::store::embedded) journal_bytes: u64,
 }
@@ -90,7 +93,9 @@ impl Flusher {
             Ok(Swept::Unfinished(sweep)) => self.sweep = Some(sweep),
             Ok(Swept::Finished { revision, bytes }) => {
                 tracing::info!(%revision, bytes, "made a checkpoint");
-                if let Err(error) = self.duties.checkpoints.add(revision, bytes) {
+                self.duties.checkpoints.add(revision, bytes);
+                let removed = self.duties.keep.try_hold().map(|_held| self.duties.checkpoints.tidy());
+                if let Some(Err(error)) = removed {
                     tracing::warn!(%error, "an old checkpoint could not be removed");
                 }
             }

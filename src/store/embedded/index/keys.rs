@@ -42,6 +42,11 @@ pub(in crate::store::embedded) fn parse_workspace(key: &[u8]) -> Option<Workspac
     std::str::from_utf8(key.strip_prefix(&WORKSPACES)?).ok()?.parse().ok()
 }
 
+/// Whether a key belongs to one workspace: it begins with the length of the workspace's name.
+pub(super) fn is_of_a_workspace(key: &[u8]) -> bool {
+    key.first().is_some_and(|length| !matches!(*length, 0 | PART))
+}
+
 pub(in crate::store::embedded) fn profiles(workspace: &WorkspaceId) -> Key {
     of(workspace, PROFILE)
 }

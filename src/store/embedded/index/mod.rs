@@ -4,6 +4,7 @@
 //! sled. A layer goes to sled as one atomic batch together with the revision that it brings the index to, so that
 //! sled always holds the state after some commit, whenever the process dies.
 
+mod compare;
 mod disk;
 mod flusher;
 pub(super) mod keys;
@@ -14,9 +15,11 @@ mod place;
 mod signal;
 mod sweep;
 
+pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};
 pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
 pub(super) use mark::Mark;
+#[cfg(test)]
 pub(super) use meta::Meta;
-pub(super) use place::{Opened, discard, find, load};
+pub(super) use place::{Found, Opened, discard, find, load, look, newest};

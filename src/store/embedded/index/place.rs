@@ -26,18 +26,45 @@ pub(in crate::store::embedded) struct Opened {
     pub(in crate::store::embedded) runs: Runs,
 }
 
+/// What there is where an index belongs.
+pub(in crate::store::embedded) enum Found {
+    /// None.
+    Nothing,
+    /// One of another release or for another store.
+    Foreign,
+    /// One that sled or we cannot read.
+    Unusable(Error),
+    /// One to go on with.
+    Usable(Opened),
+}
+
 /// Opens the index in `directory`; `None` where there is none that this release can use for this store.
 ///
 /// Each index lives in a numbered directory of its own: an opening that hangs cannot be ended, and must not share
 /// files with its successor.
 pub(in crate::store::embedded) fn find(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Option<Opened>> {
-    let Some(newest) = generations(directory)?.pop() else { return Ok(None) };
-    match open_guarded(path(directory, newest), cache_bytes, None) {
-        Ok(opened) if opened.meta.is_of(store) => return Ok(Some(opened)),
-        Ok(_) => tracing::info!("the index was made by another release or for another store; it is rebuilt"),
-        Err(error) => tracing::warn!(%error, "the index cannot be used; it is rebuilt from the journal"),
+    match look(directory, store, cache_bytes)? {
+        Found::Usable(opened) => return Ok(Some(opened)),
+        Found::Nothing => {}
+        Found::Foreign => tracing::info!("the index was made by another release or for another store; it is rebuilt"),
+        Found::Unusable(error) => tracing::warn!(%error, "the index cannot be used; it is rebuilt from the journal"),
     }
     Ok(None)
+}
+
+/// Opens the newest index in `directory`, or says why that cannot be done.
+pub(in crate::store::embedded) fn look(directory: &Path, store: StoreId, cache_bytes: u64) -> Result<Found> {
+    let Some(newest) = newest(directory)? else { return Ok(Found::Nothing) };
+    Ok(match open_guarded(newest, cache_bytes, None) {
+        Ok(opened) if opened.meta.is_of(store) => Found::Usable(opened),
+        Ok(_) => Found::Foreign,
+        Err(error) => Found::Unusable(error),
+    })
+}
+
+/// The directory of the newest index; `None` where there is none.
+pub(in crate::store::embedded) fn newest(directory: &Path) -> Result<Option<PathBuf>> {
+    Ok(generations(directory)?.pop().map(|newest| path(directory, newest)))
 }
 
 /// Leaves whatever index there is, and begins an empty one.

@@ -12,8 +12,10 @@
 //! write: where a frame of a *later* group follows, the bytes were durable once and have been damaged since; where
 //! none follows, the write was never acknowledged and is cut off.
 
+mod extent;
 mod frame;
 mod frames;
+mod inspect;
 mod open;
 mod segment;
 mod segments;
@@ -22,9 +24,11 @@ pub(super) mod tests;
 mod trail;
 mod writer;
 
+pub(super) use extent::extents;
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
 pub(super) use frames::Frame;
-pub(super) use open::{Journal, bytes_after, open};
+pub(super) use inspect::{Fault, Inspected, inspect};
+pub(super) use open::{Journal, bytes_after, look, open};
 pub(super) use segments::{EventRef, Segments};
 pub(super) use trail::{Trail, Wanted};
 pub(super) use writer::{Group, Writer};

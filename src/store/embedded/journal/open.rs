@@ -46,6 +46,15 @@ pub(in crate::store::embedded) fn open(directory: &Path, store: StoreId) -> Resu
         segment::create(directory, &segment::Header { store, first, ..segment::Header::FIRST })?;
         segments.push(first);
     }
+    load(directory, store, segments)
+}
+
+/// Finds the end of a journal that is there, and changes nothing.
+pub(in crate::store::embedded) fn look(directory: &Path, store: StoreId) -> Result<Journal> {
+    load(directory, store, segment::names(directory)?)
+}
+
+fn load(directory: &Path, store: StoreId, segments: Vec<Revision>) -> Result<Journal> {
     check_chain(directory, store, &segments)?;
     let newest = segments.last().copied().unwrap_or_default();
     let (last, end, torn) = find_end(&mut Frames::open(directory, newest)?)?;
@@ -134,20 +143,33 @@ pub(in crate::store::embedded) fn bytes_after(directory: &Path, revision: Option
 
 /// Each segment must be of this store and follow the one that it names, at the length that it names.
 fn check_chain(directory: &Path, store: StoreId, segments: &[Revision]) -> Result<()> {
-    let (mut previous_first, mut previous_bytes) = (Revision(0), 0);
+    let mut before = Link::default();
     for first in segments {
         let frames = Frames::open(directory, *first)?;
-        if frames.header.store != store {
-            return Err(damaged(&frames.path, 0, "the segment belongs to another store"));
-        }
-        if frames.header.previous_first != previous_first {
-            return Err(damaged(&frames.path, 0, "the segment before this one is missing"));
-        }
-        if frames.header.previous_bytes != previous_bytes {
-            let path = segment::path(directory, previous_first);
-            return Err(damaged(&path, previous_bytes, "the segment has another length than when it was full"));
-        }
-        (previous_first, previous_bytes) = (*first, frames.bytes);
+        check_link(&frames, store, before)?;
+        before = Link { first: *first, bytes: frames.bytes };
+    }
+    Ok(())
+}
+
+/// The segment before another one; all zero where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Link {
+    pub(super) first: Revision,
+    pub(super) bytes: u64,
+}
+
+/// Whether a segment is of this store and follows the one before.
+pub(super) fn check_link(frames: &Frames, store: StoreId, before: Link) -> Result<()> {
+    if frames.header.store != store {
+        return Err(damaged(&frames.path, 0, "the segment belongs to another store"));
+    }
+    if frames.header.previous_first != before.first {
+        return Err(damaged(&frames.path, 0, "the segment before this one is missing"));
+    }
+    if frames.header.previous_bytes != before.bytes {
+        let path = frames.path.with_file_name(segment::file_name(before.first));
+        return Err(damaged(&path, before.bytes, "the segment has another length than when it was full"));
     }
     Ok(())
 }
@@ -171,7 +193,7 @@ fn find_end(frames: &mut Frames) -> Result<(Revision, u64, Option<Torn>)> {
 }
 
 /// Tells a torn write from damage: a whole frame of a later group proves that these bytes were durable once.
-fn judge(frames: &Frames, last: Revision, what: &'static str) -> Result<Torn> {
+pub(super) fn judge(frames: &Frames, last: Revision, what: &'static str) -> Result<Torn> {
     let offset = frames.offset;
     let mut from = offset;
     while let Some(raw) = frames.find_after(from)? {

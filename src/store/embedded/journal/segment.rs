@@ -36,7 +36,12 @@ pub(super) struct Header {
 
 /// The file of a segment.
 pub(super) fn path(directory: &Path, first: Revision) -> PathBuf {
-    directory.join(format!("{:020}.{EXTENSION}", first.0))
+    directory.join(file_name(first))
+}
+
+/// The name of a segment's file.
+pub(super) fn file_name(first: Revision) -> String {
+    format!("{:020}.{EXTENSION}", first.0)
 }
 
 /// Makes a segment that is durable with its name before anything is written to it.
@@ -57,13 +62,21 @@ pub(super) fn open_for_append(directory: &Path, first: Revision) -> Result<File>
 
 /// The first revisions of all segments, in order. Removes what was not finished.
 pub(super) fn list(directory: &Path) -> Result<Vec<Revision>> {
+    for entry in fs::read_dir(directory).map_err(failed("listing", directory))? {
+        let path = entry.map_err(failed("listing", directory))?.path();
+        if path.extension().and_then(OsStr::to_str) == Some(files::UNFINISHED) {
+            files::remove(&path)?;
+        }
+    }
+    names(directory)
+}
+
+/// The first revisions of all segments, in order. Changes nothing, so that it may be called while somebody writes.
+pub(super) fn names(directory: &Path) -> Result<Vec<Revision>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed("listing", directory))? {
         let path = entry.map_err(failed("listing", directory))?.path();
-        let extension = path.extension().and_then(OsStr::to_str);
-        if extension == Some(files::UNFINISHED) {
-            files::remove(&path)?;
-        } else if extension == Some(EXTENSION) {
+        if path.extension().and_then(OsStr::to_str) == Some(EXTENSION) {
             let name = path.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.parse().ok());
             segments.push(Revision(name.ok_or_else(|| damaged(&path, 0, "the name is not that of a segment"))?));
         }

@@ -1,0 +1,62 @@
+//! What can be repaired without a loss.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::finding::{Finding, Remedy};
+use super::run::Journal;
+use crate::store::Result;
+use crate::store::embedded::files::{self, failed};
+use crate::store::embedded::keep::Keep;
+use crate::store::embedded::manifest::{self, StoreId};
+use crate::store::embedded::recovery::Recovery;
+use crate::store::embedded::space::Space;
+use crate::store::embedded::{Options, journal};
+
+/// Does what helps against the findings, in the order in which one depends on another. Where the journal has lost
+/// something, the torn end and the index are evidence of it and stay.
+pub(super) fn repair(
+    options: &Options,
+    store: Option<StoreId>,
+    condition: Journal,
+    findings: &mut [Finding],
+) -> Result<()> {
+    for finding in findings.iter_mut().filter(|finding| finding.remedy == Remedy::RemoveLeftover) {
+        remove(&finding.file)?;
+        finding.repaired = true;
+    }
+    let Some(store) = store else { return Ok(()) };
+    for finding in findings.iter_mut().filter(|finding| finding.remedy == Remedy::RewriteManifest) {
+        manifest::write(&options.directory, store)?;
+        finding.repaired = true;
+    }
+    if condition == Journal::Lossy {
+        return Ok(());
+    }
+    let is_of_recovery = |finding: &&mut Finding| matches!(finding.remedy, Remedy::CutTail | Remedy::RebuildIndex);
+    if findings.iter().any(|finding| finding.remedy == Remedy::RebuildIndex) {
+        remove(&options.directory.join("index"))?;
+    }
+    if !findings.iter_mut().any(|finding| is_of_recovery(&finding)) {
+        return Ok(());
+    }
+    let mut journal = journal::open(&options.directory.join("journal"), store)?;
+    let (status, space, keep) =
+        (Arc::default(), Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
+    let recovery = Recovery { options, store, status: &status, space: &space, keep: &keep };
+    recovery.recover(&mut journal)?.finish()?;
+    findings.iter_mut().filter(is_of_recovery).for_each(|finding| finding.repaired = true);
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if !path.is_dir() {
+        return files::remove(path);
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("removing", path)(error)),
+        _ => files::sync_parent(path),
+    }
+}
