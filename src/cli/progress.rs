@@ -1,12 +1,14 @@
 //! Shows long work on the standard error: a bar with rate and time left on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::clock::Stopwatch;
 use super::report;
+use crate::server::OnReplay;
 
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -73,6 +75,23 @@ impl Progress {
         eprintln!("{}: {sentence} in {}", self.label, report::duration(elapsed));
         elapsed
     }
+}
+
+/// Shows how far the index of a store was brought up, where that takes long enough to be looked at.
+pub fn of_replay() -> OnReplay {
+    const WORTH_SHOWING: u64 = 20_000;
+    let shown = Mutex::new(None::<Progress>);
+    OnReplay::new(move |done, of| {
+        if of < WORTH_SHOWING {
+            return;
+        }
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = shown.get_or_insert_with(|| Progress::share("Bringing up the index"));
+        progress.set_share(done as f64 / of as f64);
+        if let Some(progress) = shown.take_if(|_| done >= of) {
+            progress.finish("done");
+        }
+    })
 }
 
 impl Drop for Progress {

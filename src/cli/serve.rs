@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::args::ServeArgs;
 use super::config::{self, Overrides};
+use super::progress;
 use crate::server::{serve_until_signal, telemetry};
 
 /// Serves until a signal comes.
@@ -14,6 +15,6 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let overrides = Overrides { data_dir: args.data_dir, listen: args.listen, log_filter: None };
     let config = config::load(args.config.as_deref(), overrides)?;
     telemetry::start(&config.log)?;
-    serve_until_signal(&config).await?;
+    serve_until_signal(&config, progress::of_replay()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use tonic::{Code, Request, Status};
 
 use super::args::TargetArgs;
 use super::config::{self, Overrides};
+use super::progress;
 use super::run::Refusal;
 use crate::rpc::pb::admin_service_client::AdminServiceClient;
 use crate::rpc::pb::event_service_client::EventServiceClient;
@@ -65,7 +66,7 @@ impl Session {
                 let overrides = Overrides { data_dir: data_dir.clone(), log_filter: Some(QUIET), listen: None };
                 let config = config::load(None, overrides)?;
                 telemetry::start(&config.log)?;
-                let server = server::start_in_process(&config).await?;
+                let server = server::start_in_process(&config, progress::of_replay()).await?;
                 let session = Self::on(server.channel.clone(), workspace)?;
                 Ok(Self { in_process: Some(server), ..session })
             }

@@ -32,6 +32,8 @@ pub struct Config {
 pub struct Storage {
     /// Size in bytes from which a segment of the journal is full.
     pub segment_bytes: u64,
+    /// Bytes of the journal after which the next checkpoint is made.
+    pub checkpoint_bytes: u64,
     /// Cache of the index in bytes; its real memory is several times that.
     pub index_cache_bytes: u64,
     /// Bytes of the disk that stay free: below, nothing is written. The smaller of this and the ratio counts.
@@ -90,6 +92,7 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
+            checkpoint_bytes: 256 << 20,
             index_cache_bytes: 64 << 20,
             min_free_bytes: 1 << 30,
             min_free_ratio: 0.05,
@@ -111,10 +114,11 @@ impl Default for Log {
 }
 
 /// What each key means, in the order of the file that `rapport config default` prints.
-const DESCRIPTIONS: [(&str, &str); 12] = [
+const DESCRIPTIONS: [(&str, &str); 13] = [
     ("listen", "Address that gRPC and gRPC-Web listen on."),
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
+    ("storage.checkpoint_bytes", "Bytes of the journal after which the next checkpoint is made, at least 1 MiB."),
     ("storage.index_cache_bytes", "Cache of the index in bytes; its real memory is several times that."),
     (
         "storage.min_free_bytes",
@@ -157,6 +161,7 @@ impl Config {
             (1 << 20..=1 << 30).contains(&self.storage.segment_bytes),
             "storage.segment_bytes must be from 1048576 to 1073741824"
         );
+        anyhow::ensure!(self.storage.checkpoint_bytes >= 1 << 20, "storage.checkpoint_bytes must be at least 1048576");
         anyhow::ensure!(
             (0.0..=1.0).contains(&self.storage.min_free_ratio),
             "storage.min_free_ratio must be from 0 to 1"

@@ -7,6 +7,7 @@ mod running;
 pub mod telemetry;
 mod upkeep;
 
+pub use crate::store::embedded::OnReplay;
 pub use config::Config;
 pub use refusal::Refusal;
 pub use running::{InProcess, Server, serve_until_signal, start_in_process, wait_for_signal};

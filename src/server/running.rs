@@ -14,7 +14,7 @@ use super::refusal::refusal;
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, RpcOptions};
-use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
+use crate::store::embedded::{DiskLimits, EmbeddedStore, OnReplay, Options};
 
 /// A server at work.
 pub struct Server {
@@ -33,16 +33,17 @@ pub struct InProcess {
 }
 
 impl Server {
-    /// Opens the data directory and serves on the configured address.
+    /// Opens the data directory and serves on the configured address. `on_replay` hears how far the index was brought up,
+    /// which takes a while where it is lost or far behind.
     ///
     /// # Errors
     /// [`Refusal`](super::Refusal) when the data directory is in use, damaged or of another release; anything else that
     /// keeps a server from starting.
-    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, on_replay: OnReplay) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let app = open(config).await?;
+        let app = open(config, on_replay).await?;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             let _asked_or_dropped = stopped.await;
@@ -88,8 +89,8 @@ impl InProcess {
 ///
 /// # Errors
 /// As for [`Server::start`].
-pub async fn start_in_process(config: &Config) -> anyhow::Result<InProcess> {
-    let app = open(config).await?;
+pub async fn start_in_process(config: &Config, on_replay: OnReplay) -> anyhow::Result<InProcess> {
+    let app = open(config, on_replay).await?;
     let channel = rpc::in_process(app.clone(), rpc_options(config))?;
     Ok(InProcess { app, channel })
 }
@@ -98,9 +99,9 @@ pub async fn start_in_process(config: &Config) -> anyhow::Result<InProcess> {
 ///
 /// # Errors
 /// As for [`Server::start`] and [`Server::stop`].
-pub async fn serve_until_signal(config: &Config) -> anyhow::Result<()> {
+pub async fn serve_until_signal(config: &Config, on_replay: OnReplay) -> anyhow::Result<()> {
     tracing::info!(config = %toml::to_string(config)?.replace('\n', "; "), "starting");
-    let server = Server::start(config).await?;
+    let server = Server::start(config, on_replay).await?;
     tracing::info!(address = %server.address(), "serving");
     wait_for_signal().await?;
     tracing::info!("stopping");
@@ -123,11 +124,13 @@ pub async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(config: &Config) -> anyhow::Result<App> {
+async fn open(config: &Config, on_replay: OnReplay) -> anyhow::Result<App> {
     let context: Arc<dyn Context> = Arc::new(SystemContext);
     let mut options = Options::new(&config.data_dir, context.new_id().into_bytes());
     options.segment_bytes = config.storage.segment_bytes;
     options.index_cache_bytes = config.storage.index_cache_bytes;
+    options.checkpoint_bytes = config.storage.checkpoint_bytes;
+    options.on_replay = on_replay;
     options.disk = DiskLimits {
         min_free_bytes: config.storage.min_free_bytes,
         min_free_ratio: config.storage.min_free_ratio,

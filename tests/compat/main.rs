@@ -38,7 +38,7 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let name = PathBuf::from(path.file_name().expect("a name"));
         if path.is_dir() && !path.ends_with("index") {
             files.extend(self::files(&path).into_iter().map(|(below, bytes)| (name.join(below), bytes)));
-        } else if path.is_file() && !path.ends_with("LOCK") {
+        } else if path.is_file() && !["LOCK", "RESERVE"].iter().any(|name| path.ends_with(name)) {
             files.insert(name, fs::read(&path).expect("readable"));
         }
     }

@@ -14,6 +14,7 @@ use super::{desk, retail, show};
 use crate::cli::args::DemoArgs;
 use crate::cli::clock::Stopwatch;
 use crate::cli::config::{self, Overrides};
+use crate::cli::progress;
 use crate::cli::session::{self, QUIET, Session, refused};
 use crate::cli::{card, json, report, train};
 use crate::rpc::pb;
@@ -65,7 +66,7 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(None, overrides)?;
     telemetry::start(&config.log)?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = steps.take("start the server", Server::start(&config)).await?;
+    let server = steps.take("start the server", Server::start(&config, progress::of_replay())).await?;
     let shown = tokio::select! {
         shown = show(server.address(), &mut steps) => shown,
         _ = terminate.recv() => Ok(Ended::Early),

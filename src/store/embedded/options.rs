@@ -22,7 +22,7 @@ pub struct Options {
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,
-    /// Told how far the index was brought up while the store is opened, so that long waits can be shown.
+    /// Told how far the index was brought up while the store is opened, so that a long wait can be shown.
     pub on_replay: OnReplay,
     /// When the disk counts as full.
     pub disk: DiskLimits,
@@ -30,19 +30,19 @@ pub struct Options {
     pub concurrent_reads: usize,
 }
 
-/// Who is told of commits that are applied to the index again, and of how many there are.
+/// Who is told how much of a checkpoint was loaded, in bytes, and then how many commits were applied to the index again.
 #[derive(Clone, Default)]
 pub struct OnReplay(Option<Arc<dyn Fn(u64, u64) + Send + Sync>>);
 
 impl OnReplay {
-    /// Calls `tell` with how many commits are applied of how many.
+    /// Calls `tell` with how much is done of how much; where both are equal, a piece of work is done.
     pub fn new(tell: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(tell)))
     }
 
-    pub(super) fn tell(&self, applied: u64, of: u64) {
+    pub(super) fn tell(&self, done: u64, of: u64) {
         if let Some(tell) = &self.0 {
-            tell(applied, of);
+            tell(done, of);
         }
     }
 }

@@ -78,7 +78,7 @@ impl Recovery<'_> {
         for (revision, path) in self.shelf()?.newest_first() {
             let began = Reader::open(&path, self.store).and_then(|mut reader| {
                 let opened = index::discard(directory, self.store, self.options.index_cache_bytes)?;
-                index::load(opened, &mut reader, self.store)
+                index::load(opened, &mut reader, &self.options.on_replay)
             });
             match began {
                 Ok(opened) => {

@@ -121,12 +121,13 @@ impl Drop for Writer {
 pub(in crate::store::embedded) struct Reader {
     path: PathBuf,
     file: BufReader<File>,
-    offset: u64,
+    /// How far the reading has come.
+    pub(in crate::store::embedded) offset: u64,
     entries: u64,
     /// Whose state it is.
     pub(in crate::store::embedded) revision: Revision,
     /// Its size.
-    bytes: u64,
+    pub(in crate::store::embedded) bytes: u64,
 }
 
 /// Entries of one block.

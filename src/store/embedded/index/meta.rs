@@ -35,6 +35,11 @@ impl Meta {
         (self.fold, self.store) == (FOLD_VERSION, store)
     }
 
+    /// Whether both are of the same store and of the same release.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.fold, self.store) == (other.fold, other.store)
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         Ok(codec::seal_file(MAGIC, LAYOUT, &codec::encode(self)?))
     }

@@ -13,6 +13,7 @@ use super::meta::Meta;
 use crate::store::embedded::checkpoints::Reader;
 use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
+use crate::store::embedded::options::OnReplay;
 use crate::store::embedded::seen::{self, Runs};
 use crate::store::{Error, Result};
 
@@ -79,9 +80,13 @@ pub(in crate::store::embedded) fn discard(directory: &Path, store: StoreId, cach
     Ok(opened)
 }
 
-/// Fills an index that was just begun with the entries of a checkpoint. What is described last makes it one.
-pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, store: StoreId) -> Result<Opened> {
-    let Opened { disk, .. } = opened;
+/// Fills an index that was just begun with the entries of a checkpoint. Until the last of them is there it does not say
+/// what it holds, so that one whose loading was cut short is never taken for whole.
+pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_replay: &OnReplay) -> Result<Opened> {
+    let Opened { disk, meta: empty, .. } = opened;
+    let mut batch = Batch::default();
+    batch.remove(&keys::META);
+    disk.apply(batch)?;
     let mut meta = None;
     while let Some(block) = reader.next()? {
         let mut batch = Batch::default();
@@ -89,8 +94,9 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, stor
             if key == keys::META { meta = Meta::decode(value) } else { batch.insert(key, value) }
         }
         disk.apply(batch)?;
+        on_replay.tell(reader.offset, reader.bytes);
     }
-    let meta = meta.filter(|meta| meta.is_of(store) && meta.applied == reader.revision);
+    let meta = meta.filter(|meta: &Meta| meta.is_like(&empty) && meta.applied == reader.revision);
     let meta = meta.ok_or_else(|| Error::Index("the checkpoint was made by another release".to_owned()))?;
     let mut batch = Batch::default();
     batch.insert(&keys::META, meta.encode()?);

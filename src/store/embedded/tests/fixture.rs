@@ -15,7 +15,7 @@ use crate::domain::projection::{self, Before};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Map, Value};
-use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
 use crate::store::{Commit, CommitStore, DocumentReader, EventReader, Precondition, ProfileReader, Result};
 
 /// Events of [`fill`].
@@ -24,7 +24,9 @@ pub(super) const EVENTS: i64 = 600;
 const PROFILES: u8 = 12;
 
 pub(super) fn options(directory: &Path) -> Options {
-    Options::new(directory, [7; 16])
+    // What is kept back would only be copied to and fro.
+    let disk = DiskLimits { reserve_bytes: 0, ..DiskLimits::default() };
+    Options { disk, ..Options::new(directory, [7; 16]) }
 }
 
 pub(super) fn open(directory: &Path) -> EmbeddedStore {
