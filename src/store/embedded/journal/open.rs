@@ -88,6 +88,10 @@ impl Journal {
         let start = self.segments.partition_point(|first| first.0 <= applied.0 + 1).saturating_sub(1);
         for (position, first) in self.segments.iter().enumerate().skip(start) {
             let mut frames = Frames::open(&self.directory, *first)?;
+            if position + 1 == self.segments.len() {
+                // What was torn may still be there, for somebody who only looks.
+                frames.bytes = self.end;
+            }
             let mut expected = *first;
             while let Some(frame) = frames.next()? {
                 let offset = frames.offset;
