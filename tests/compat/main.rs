@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapport::domain::time::Timestamp;
-use rapport::store::embedded::{EmbeddedStore, Options, restore};
+use rapport::store::embedded::{DiskLimits, EmbeddedStore, Options, restore};
 use rapport::store::{BackupRequest, Backups as _, Store};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
@@ -26,7 +26,8 @@ const SEAL_BYTES: usize = 12;
 
 fn open(directory: &Path) -> Arc<EmbeddedStore> {
     // Small segments, so that there are several.
-    let options = Options { segment_bytes: 4 << 10, ..Options::new(directory, [7; 16]) };
+    let disk = DiskLimits { reserve_bytes: 0, ..DiskLimits::default() };
+    let options = Options { segment_bytes: 4 << 10, disk, ..Options::new(directory, [7; 16]) };
     Arc::new(EmbeddedStore::open(options).expect("opens"))
 }
 

@@ -100,14 +100,15 @@ impl Home {
     }
 }
 
-/// Every file below a directory with its bytes, but for the lock, which is made by whoever looks.
+/// Every file below a directory with its bytes, but for the lock, which is made by whoever looks, and the reserve, which
+/// has no content.
 fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory).expect("readable") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
             files.extend(self::files(&path));
-        } else if !path.ends_with("LOCK") {
+        } else if !["LOCK", "RESERVE"].iter().any(|name| path.ends_with(name)) {
             files.insert(path.clone(), fs::read(&path).expect("readable"));
         }
     }
