@@ -14,6 +14,7 @@
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
+//! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
@@ -35,6 +36,7 @@ mod recovery;
 mod seen;
 mod stage;
 mod status;
+mod steps;
 mod store;
 #[cfg(test)]
 mod tests;

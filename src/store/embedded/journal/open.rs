@@ -1,6 +1,5 @@
 //! Opening the journal: what is whole, what was torn, what is damaged.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::trail::Trail;
 use super::writer::Writer;
 use crate::domain::id::Revision;
 use crate::store::Result;
-use crate::store::embedded::files::{self, damaged, failed};
+use crate::store::embedded::files::{self, damaged};
 use crate::store::embedded::manifest::StoreId;
 
 /// A journal whose end is known, and that was not changed yet.
@@ -62,12 +61,7 @@ impl Journal {
     pub(in crate::store::embedded) fn cut(&mut self) -> Result<()> {
         let Some(torn) = self.torn.take() else { return Ok(()) };
         tracing::warn!(file = %torn.path.display(), offset = torn.offset, torn.what, "cutting off an unfinished write");
-        let cut = || {
-            let file = File::options().write(true).open(&torn.path)?;
-            file.set_len(torn.offset)?;
-            file.sync_all()
-        };
-        cut().map_err(failed("cutting", &torn.path))
+        files::cut(&torn.path, torn.offset)
     }
 
     /// Gives every commit after `applied` to `apply`, in order.

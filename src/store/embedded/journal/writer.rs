@@ -1,6 +1,5 @@
 //! Writing behind the journal's end. One thread owns the writer.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use super::segments::EventRef;
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::codec::Record;
-use crate::store::embedded::files::failed;
+use crate::store::embedded::files::{Appender, failed};
 use crate::store::embedded::manifest::StoreId;
 
 /// Largest size from which a segment is full, so that places in it are an u32.
@@ -22,9 +21,9 @@ pub(super) trait Sink: Write + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-impl Sink for File {
+impl Sink for Appender {
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        Appender::sync(self)
     }
 }
 

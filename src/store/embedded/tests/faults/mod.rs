@@ -1,0 +1,7 @@
+//! Faults of the machine: the power that goes, and files that are not what was written.
+//!
+//! - `recorder` hears of every step that the store takes on its own files, and of every acknowledgement.
+//! - `proof` holds acknowledgements to the syncs before them.
+
+mod proof;
+pub(in crate::store::embedded) mod recorder;
