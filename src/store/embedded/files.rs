@@ -27,6 +27,8 @@ pub(super) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Erro
 /// Makes a directory with its parents, and makes each new name durable.
 pub(super) fn make_directory(path: &Path) -> Result<()> {
     if path.is_dir() {
+        // Whoever made it may have been killed before its name was durable. Who may not read the parent cannot help it.
+        let _not_ours_to_sync = sync_parent(path);
         return Ok(());
     }
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -108,6 +110,13 @@ pub(super) fn cut(path: &Path, bytes: u64) -> Result<()> {
     cut().map_err(failed("cutting", path))
 }
 
+/// Makes the content of a file durable, whoever wrote it.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed("syncing", path))?;
+    steps::tell(&Step::Sync(path));
+    Ok(())
+}
+
 /// Removes a file durably; removing what is not there is no error.
 pub(super) fn remove(path: &Path) -> Result<()> {
     steps::tell(&Step::Remove(path));
@@ -141,10 +150,14 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File> {
 
 /// Makes names in the directory that holds `path` durable.
 pub(super) fn sync_parent(path: &Path) -> Result<()> {
-    let directory = match path.parent() {
+    sync_directory(match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
+    })
+}
+
+/// Makes names in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     let sync = || File::open(directory)?.sync_all();
     sync().map_err(failed("syncing", directory))?;
     steps::tell(&Step::SyncDirectory(directory));

@@ -22,6 +22,8 @@ pub(super) fn open(directory: &Path, new_store_id: StoreId) -> Result<StoreId> {
         files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &new_store_id))?;
         return Ok(new_store_id);
     };
+    // Whoever wrote it may have been killed before its name was durable.
+    files::sync_parent(&path)?;
     let (found, content) = codec::open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
     if found != FORMAT {
         return Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT });
