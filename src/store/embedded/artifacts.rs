@@ -9,7 +9,8 @@ use crate::domain::model::ModelVersion;
 use crate::store::{Error, Result};
 
 const MAGIC: [u8; 4] = *b"RPMA";
-const FORMAT: u32 = 1;
+/// Since 2 the content begins with the file's name.
+const FORMAT: u32 = 2;
 
 /// `artifacts/<workspace>/<version>`. Both names are plain words by their types.
 #[derive(Debug, Clone)]
@@ -24,14 +25,18 @@ impl Artifacts {
         let path = self.path(workspace, version);
         files::make_directory(&self.0)?;
         files::make_directory(&self.0.join(workspace.as_str()))?;
-        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, bytes))
+        let named = [name(workspace, version).as_slice(), bytes].concat();
+        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &named))
     }
 
     pub(super) fn get(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>> {
         let path = self.path(workspace, version);
         let Some(file) = files::read(&path)? else { return Ok(None) };
         match codec::open_file(MAGIC, &file) {
-            Ok((FORMAT, bytes)) => Ok(Some(bytes.to_vec())),
+            Ok((FORMAT, named)) => match named.strip_prefix(name(workspace, version).as_slice()) {
+                Some(bytes) => Ok(Some(bytes.to_vec())),
+                None => Err(files::damaged(&path, 0, "the file was written under another name")),
+            },
             Ok((found, _)) => Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT }),
             Err(what) => Err(files::damaged(&path, 0, what)),
         }
@@ -63,4 +68,9 @@ impl Artifacts {
     fn path(&self, workspace: &WorkspaceId, version: &ModelVersion) -> PathBuf {
         self.0.join(workspace.as_str()).join(version.as_str())
     }
+}
+
+/// What the content begins with, so that a file that was copied over another is not taken for it. No name has a zero.
+fn name(workspace: &WorkspaceId, version: &ModelVersion) -> Vec<u8> {
+    [workspace.as_str().as_bytes(), version.as_str().as_bytes(), b""].join(&0)
 }
