@@ -1,5 +1,6 @@
 //! What a data directory is: its format, and which store it holds.
 
+use std::fs;
 use std::path::Path;
 
 use super::{codec, files};
@@ -28,7 +29,18 @@ pub(super) fn open(directory: &Path, new_store_id: StoreId) -> Result<StoreId> {
     if found != FORMAT {
         return Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT });
     }
+    check_journal(directory)?;
     content.try_into().map_err(|_| files::damaged(&path, 0, "the store's id has another length"))
+}
+
+/// The index is begun after the journal: where there is one, the journal was lost, and no new one may take its place.
+fn check_journal(directory: &Path) -> Result<()> {
+    let journal = directory.join("journal");
+    let has_files = fs::read_dir(&journal).is_ok_and(|mut files| files.next().is_some());
+    if !has_files && directory.join("index").exists() {
+        return Err(files::damaged(&journal, 0, "the journal is missing beside an index"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -63,5 +75,19 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("journal")).expect("writable");
         assert!(matches!(open(directory.path(), [1; 16]), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn an_index_without_its_journal_is_no_reason_to_begin_a_new_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        open(directory.path(), [1; 16]).expect("new");
+        open(directory.path(), [1; 16]).expect("killed before its journal was begun");
+        std::fs::create_dir(directory.path().join("index")).expect("writable");
+        for journal in ["missing", "empty"] {
+            let refused = open(directory.path(), [1; 16]);
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{journal}: {refused:?}");
+            assert_eq!(directory.path().join("journal").exists(), journal == "empty");
+            std::fs::create_dir_all(directory.path().join("journal")).expect("writable");
+        }
     }
 }
