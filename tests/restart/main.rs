@@ -1,7 +1,10 @@
 //! What was acknowledged survives the death of the process.
 
 mod cycles;
+mod full_disk;
+mod proof;
 mod server;
+mod trace;
 mod writers;
 
 use rapport::rpc::pb::event_service_client::EventServiceClient;
@@ -49,9 +52,13 @@ fn event_of_a_user_of_its_own(number: u64) -> Event {
     Event {
         event_id: number.to_string(),
         source: "restart".to_owned(),
-        identifiers: vec![Identifier { r#type: "user_id".to_owned(), value: format!("u{number}") }],
+        identifiers: vec![user_of(number)],
         channel: "web".to_owned(),
         payload: Some(payload),
         ..Event::default()
     }
+}
+
+fn user_of(number: u64) -> Identifier {
+    Identifier { r#type: "user_id".to_owned(), value: format!("u{number}") }
 }

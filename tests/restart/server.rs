@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rapport");
+/// Variables that choose our cases.
+const OURS: [&str; 3] = ["RAPPORT_FAULT_", "RAPPORT_KILL_", "RAPPORT_SIMULATION_"];
 /// A start takes no longer than this, also where everything is rebuilt on a machine that does much else.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -26,15 +29,27 @@ impl Server {
 
     /// The same with settings from the environment.
     pub(crate) fn spawn_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rapport"));
+        let mut command = Command::new(PROGRAM);
+        command.envs(settings.iter().copied());
+        Self::spawn_as(command, data_dir)
+    }
+
+    /// The same under another program that starts it.
+    pub(crate) fn spawn_under(other: &[String], data_dir: &Path) -> Self {
+        let (program, arguments) = other.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(PROGRAM);
+        Self::spawn_as(command, data_dir)
+    }
+
+    fn spawn_as(mut command: Command, data_dir: &Path) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
-        // What chooses our cases is no setting of the server, which would refuse it.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAPPORT_")) {
+        // They are no setting of the server, which would refuse it.
+        for (name, _) in std::env::vars().filter(|(name, _)| OURS.iter().any(|ours| name.starts_with(ours))) {
             command.env_remove(name);
         }
         // Small segments, so that they end often.
         command.env("RAPPORT_LOG_FORMAT", "json").env("RAPPORT_STORAGE_SEGMENT_BYTES", "1048576");
-        command.envs(settings.iter().copied());
         let mut process = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
         let (sender, address) = oneshot::channel();
