@@ -584,3 +584,23 @@ async fn a_change_of_rules_without_rules_is_refused_and_keeps_those_that_hold() 
     let now = app.profiles().get_identity_rules(pb::GetIdentityRulesRequest::default()).await.expect("read");
     assert_eq!(now.into_inner().rules, held);
 }
+
+#[tokio::test]
+async fn an_identifier_that_an_unmerge_frees_is_not_claimed_by_both_sides() {
+    let app = two_customers().await;
+    let merged = merge(&app, "ann", &["bob"]).await;
+    let shared = identifier("email", "shared@b.c");
+    let with_shared =
+        |id: &str, user: &str, days| seen(id, &[("user_id", user), ("email", "shared@b.c")], days, track("seen"));
+    // It came while both were one.
+    app.accept(vec![with_shared("s1", "bob", 5)]).await;
+    unmerge(&app, &merged.merge_id).await.expect("undone");
+    // The other side asks for it afterwards, and does not get it.
+    app.accept(vec![with_shared("s2", "ann", 3)]).await;
+    let [ann, bob] = [get(&app, user("ann")).await, get(&app, user("bob")).await];
+    assert_ne!(ann.profile_id, bob.profile_id);
+    assert!(bob.identifiers.contains(&shared) && !ann.identifiers.contains(&shared), "{ann:?} {bob:?}");
+    assert_eq!(get(&app, named("email", "shared@b.c")).await, bob);
+    assert_eq!(timeline(&app, user("ann")).await, ["s2", "a2", "a1"]);
+    assert_eq!(timeline(&app, user("bob")).await, ["s1", "b2", "b1"]);
+}
