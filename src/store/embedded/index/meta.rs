@@ -17,7 +17,7 @@ const MAGIC: [u8; 4] = *b"RPIX";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store::embedded) struct Meta {
     fold: u32,
-    store: StoreId,
+    pub(super) store: StoreId,
     /// The last commit whose effects the index holds; it holds those of all before.
     pub(in crate::store::embedded) applied: Revision,
     /// The latest time of any of these commits.
@@ -33,11 +33,6 @@ impl Meta {
     /// Whether this release can go on with the index.
     pub(super) fn is_of(&self, store: StoreId) -> bool {
         (self.fold, self.store) == (FOLD_VERSION, store)
-    }
-
-    /// Whether both are of the same store and of the same release.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        (self.fold, self.store) == (other.fold, other.store)
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>> {

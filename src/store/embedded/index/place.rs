@@ -96,7 +96,7 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_r
         disk.apply(batch)?;
         on_replay.tell(reader.offset, reader.bytes);
     }
-    let meta = meta.filter(|meta: &Meta| meta.is_like(&empty) && meta.applied == reader.revision);
+    let meta = meta.filter(|meta| meta.is_of(empty.store) && meta.applied == reader.revision);
     let meta = meta.ok_or_else(|| Error::Index("the checkpoint was made by another release".to_owned()))?;
     let mut batch = Batch::default();
     batch.insert(&keys::META, meta.encode()?);
