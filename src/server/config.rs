@@ -34,7 +34,7 @@ pub struct Storage {
     pub segment_bytes: u64,
     /// Bytes of the journal after which the next checkpoint is made.
     pub checkpoint_bytes: u64,
-    /// Cache of the index in bytes; its real memory is several times that.
+    /// Memory in bytes for profiles and identifiers that were read or written lately, about 800 for each customer.
     pub index_cache_bytes: u64,
     /// Bytes of the disk that stay free: below, nothing is written. The smaller of this and the ratio counts.
     pub min_free_bytes: u64,
@@ -93,7 +93,7 @@ impl Default for Storage {
         Self {
             segment_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 1 << 30,
             min_free_bytes: 1 << 30,
             min_free_ratio: 0.05,
             reserve_bytes: 64 << 20,
@@ -119,7 +119,7 @@ const DESCRIPTIONS: [(&str, &str); 13] = [
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
     ("storage.checkpoint_bytes", "Bytes of the journal after which the next checkpoint is made, at least 1 MiB."),
-    ("storage.index_cache_bytes", "Cache of the index in bytes; its real memory is several times that."),
+    ("storage.index_cache_bytes", "Memory in bytes for profiles and identifiers that were read or written lately."),
     (
         "storage.min_free_bytes",
         "Bytes of the disk that stay free; below, nothing is written. The smaller limit counts.",

@@ -156,10 +156,9 @@ mod tests {
     use crate::domain::settings::Settings;
     use crate::domain::time::Timestamp;
     use crate::store::Commit;
-    use crate::store::embedded::index::{Disk, Meta, Source, keys};
+    use crate::store::embedded::index::{Opened, Source, keys};
     use crate::store::embedded::journal::{self, tests::Fails};
     use crate::store::embedded::options::DiskLimits;
-    use crate::store::embedded::seen::Runs;
 
     fn commit() -> Prepared {
         let facts = vec![Fact::Document(Document::Settings(Settings::default()))];
@@ -182,8 +181,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let journal = journal::open(directory.path(), [3; 16]).expect("a journal");
             let status = Arc::new(Status::default());
-            let meta = Meta::empty([3; 16]);
-            let index = Arc::new(Index::new(Disk::temporary(), meta, Runs::default(), Arc::clone(&status)));
+            let index = Arc::new(Index::new(Opened::temporary([3; 16]), Arc::clone(&status)));
             let (sender, queue) = mpsc::channel(1);
             let committer = Committer {
                 queue,

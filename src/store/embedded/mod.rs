@@ -15,7 +15,7 @@
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
 //! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
-//! - `seen`: which events were accepted within the idempotency window, in sorted runs.
+//! - `tables`: what sled is given, sorted tables that are merged as they become many.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
@@ -39,11 +39,11 @@ mod preconditions;
 mod prepare;
 mod reads;
 mod recovery;
-mod seen;
 mod space;
 mod stage;
 mod status;
 mod store;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -18,7 +18,8 @@ pub struct Options {
     /// Bytes of the journal after which the next checkpoint is made; a checkpoint that is larger than that is followed by
     /// the next one after as many bytes as it has.
     pub checkpoint_bytes: u64,
-    /// What sled may use for its cache. Its real memory is several times that.
+    /// Memory for profiles and identifiers that were read or written lately, about 800 bytes for each customer. What does
+    /// not fit is read from disk.
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,
@@ -78,7 +79,7 @@ impl Options {
             new_store_id,
             segment_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 1 << 30,
             idempotency_window: limits::IDEMPOTENCY_WINDOW,
             on_replay: OnReplay::default(),
             disk: DiskLimits::default(),

@@ -152,7 +152,7 @@ pub(super) fn lost(last: Revision, held: Revision, holder: &Path) -> String {
 
 impl Served {
     fn start(opened: index::Opened, mark: Mark, duties: Duties, status: &Arc<Status>) -> Result<Self> {
-        let index = Arc::new(Index::new(opened.disk, opened.meta, opened.runs, Arc::clone(status)));
+        let index = Arc::new(Index::new(opened, Arc::clone(status)));
         let space = Arc::clone(&duties.space);
         let flusher = Flusher::new(Arc::clone(&index), duties);
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());

@@ -1,19 +1,17 @@
 //! Brings what commits wrote to sled, behind their backs.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{self, Batch};
-use super::keys::{self, EventHash};
+use super::compactor::Compactor;
+use super::disk::Batch;
+use super::keys::{self, Family};
 use super::layers::Index;
 use super::sweep::{Sweep, Swept};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::checkpoints::Shelf;
-use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::keep::Keep;
-use crate::store::embedded::seen::{Garbage, Merge, Runs, Step};
 use crate::store::embedded::space::Space;
 use crate::store::{Error, Result};
 
@@ -21,13 +19,11 @@ use crate::store::{Error, Result};
 pub(in crate::store::embedded) struct Flusher {
     index: Arc<Index>,
     duties: Duties,
-    merge: Option<Merge>,
+    entries: Compactor,
+    seen: Compactor,
     sweep: Option<Sweep>,
     /// What the journal had taken since the opening when the newest checkpoint was begun.
     swept_bytes: u64,
-    next_run: u64,
-    /// Runs that no reader finds in the list any more, to be removed with the next batch.
-    garbage: Garbage,
 }
 
 /// What a flusher has to look after besides the index.
@@ -44,8 +40,10 @@ pub(in crate::store::embedded) struct Duties {
 
 impl Flusher {
     pub(in crate::store::embedded) fn new(index: Arc<Index>, duties: Duties) -> Self {
-        let next_run = index.runs().next_id();
-        Self { index, duties, merge: None, sweep: None, swept_bytes: 0, next_run, garbage: Garbage::default() }
+        let stored = index.stored();
+        let compactor = |family| Compactor::new(family, &stored);
+        let (entries, seen) = (compactor(Family::Entries), compactor(Family::Seen));
+        Self { index, duties, entries, seen, sweep: None, swept_bytes: 0 }
     }
 
     /// Flushes until it is told to stop, and then once more.
@@ -80,10 +78,17 @@ impl Flusher {
         // A merge that is not finished leaves blocks behind that no list names; the next start removes them. While a
         // checkpoint is written no merge goes on, so that every change passes by the sweep.
         while goes_on && (self.sweep_a_little()? || self.merge_a_little()?) {
-            // Between two steps of a long piece of work, commits get their turn.
-            self.flush()?;
+            // Between two steps of a long piece of work, commits get their turn, but no table for each few of them.
+            if self.index.is_worth_a_flush() {
+                self.flush()?;
+            }
         }
         Ok(())
+    }
+
+    /// Does one step of a merge. False where there is nothing to merge.
+    fn merge_a_little(&mut self) -> Result<bool> {
+        Ok(self.seen.merge_a_little(&self.index)? || self.entries.merge_a_little(&self.index)?)
     }
 
     /// Does one step of a checkpoint. False where none is due.
@@ -133,39 +138,17 @@ impl Flusher {
         self.sweep = None;
     }
 
-    /// Does one step of a merge. False where there is nothing to merge.
-    fn merge_a_little(&mut self) -> Result<bool> {
-        let Some(merge) = self.merge.take().or_else(|| self.plan_merge()) else { return Ok(false) };
-        match merge.step(&self.index.disk)? {
-            Step::Unfinished(merge) => self.merge = Some(merge),
-            Step::Finished(merged) => {
-                let runs = self.index.runs().with_merged(merged, &mut self.garbage);
-                let mut batch = Batch::default();
-                runs.put_list(&mut batch)?;
-                self.index.disk.apply(batch)?;
-                self.index.set_runs(runs);
-            }
-        }
-        Ok(true)
-    }
-
-    fn plan_merge(&mut self) -> Option<Merge> {
-        let merge = self.index.runs().plan_merge(self.next_run)?;
-        self.next_run += 1;
-        Some(merge)
-    }
-
     /// Writes the active layer as one batch: the index in sled goes from the state after one commit to that after a
     /// later one, or stays as it is.
     fn flush(&mut self) -> Result<()> {
         let Some((layer, meta)) = self.index.freeze() else { return Ok(()) };
-        let mut batch = Batch::default();
-        for (key, value) in &layer.entries {
-            disk::put(&mut batch, key, value)?;
-        }
-        self.garbage.remove(&self.index.disk, &mut batch)?;
-        let runs = self.add_seen(layer.seen.clone(), meta.time, &mut batch)?;
-        runs.put_list(&mut batch)?;
+        let (mut stored, mut batch) = (self.index.stored(), Batch::default());
+        let seen = layer.seen.iter().map(|(hash, at)| (hash.into(), at.to_bytes().as_slice().into())).collect();
+        let oldest_seen = meta.time.minus(self.duties.window);
+        let to = (&mut stored, &mut batch);
+        self.entries.add(&self.index, to, (layer.entries.clone(), meta.time), Timestamp::MIN)?;
+        let to = (&mut stored, &mut batch);
+        self.seen.add(&self.index, to, (seen, meta.time), oldest_seen)?;
         batch.insert(&keys::META, meta.encode()?);
         if let Some(sweep) = &mut self.sweep
             && let Err(error) = sweep.keep(&self.index.disk, &batch)
@@ -173,25 +156,7 @@ impl Flusher {
             self.give_up(&error);
         }
         self.index.disk.apply(batch)?;
-        self.index.thaw(runs, meta.applied);
+        self.index.thaw(&layer, stored, meta.applied);
         Ok(())
-    }
-
-    /// The list of runs with what was seen lately. A merge that is on its way counts on its runs: then none is taken
-    /// off the list.
-    fn add_seen(&mut self, mut seen: HashMap<EventHash, EventRef>, now: Timestamp, batch: &mut Batch) -> Result<Runs> {
-        let mut runs = Runs::clone(&self.index.runs());
-        if self.merge.is_none() {
-            runs = runs.without_older_than(now.minus(self.duties.window), &mut self.garbage);
-            if !seen.is_empty() {
-                runs = runs.without_small(&self.index.disk, &mut seen, &mut self.garbage)?;
-            }
-        }
-        if seen.is_empty() {
-            return Ok(runs);
-        }
-        let id = self.next_run;
-        self.next_run += 1;
-        runs.with_added(id, now, &seen, batch)
     }
 }

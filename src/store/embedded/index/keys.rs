@@ -1,26 +1,30 @@
 //! The keys of the index. Every key is made here.
 //!
+//! The keys of sled:
 //! ```text
-//! 0 meta                                    what the index is and how far it has come
-//! 0 workspaces name                         a workspace that had a commit
-//! 0 run list · 0 run block · 0 run fences   seen events
-//! length workspace kind …                   everything of one workspace, kinds below
-//! 255 key number                            a part of a value that is too large for one
+//! m                               what the index is and how far it has come
+//! family list                     which tables the family has
+//! family block table number chunk the bytes of a block, in chunks where it is large
+//! family fence table number       what is in memory of some blocks
 //! ```
-//! A workspace's name has 1 to 63 bytes, so that its length tells its keys from the others, and no workspace's keys
-//! begin with another's.
+//! The keys of entries, in the tables of their family:
+//! ```text
+//! 0 name                          a workspace that had a commit
+//! length workspace kind …         everything of one workspace, kinds below
+//! ```
+//! A workspace's name has 1 to 63 bytes, so that its length tells its keys from the list, and no workspace's keys begin
+//! with another's. The keys of seen events are their hashes.
 
 use crate::domain::event::EventKey;
 use crate::domain::fact::{DocumentKey, DocumentKind};
 use crate::domain::id::{ProfileId, WorkspaceId};
 use crate::domain::identifier::Identifier;
 
-pub(in crate::store::embedded) const META: [u8; 2] = [0, b'm'];
-pub(in crate::store::embedded) const WORKSPACES: [u8; 2] = [0, b'w'];
-pub(in crate::store::embedded) const RUN_LIST: [u8; 2] = [0, b'r'];
-const RUN_BLOCKS: [u8; 2] = [0, b'b'];
-const RUN_FENCES: [u8; 2] = [0, b'f'];
-const PART: u8 = u8::MAX;
+pub(in crate::store::embedded) const META: [u8; 1] = *b"m";
+pub(in crate::store::embedded) const WORKSPACES: [u8; 1] = [0];
+const LIST: u8 = b'l';
+const BLOCK: u8 = b'b';
+const FENCES: u8 = b'f';
 
 const PROFILE: u8 = b'p';
 const TIMELINE: u8 = b't';
@@ -29,6 +33,15 @@ const DOCUMENT: u8 = b'd';
 
 /// A key, or what keys begin with.
 pub(in crate::store::embedded) type Key = Vec<u8>;
+
+/// What tables hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store::embedded) enum Family {
+    /// What readers ask for.
+    Entries = b'e' as isize,
+    /// Which events were accepted lately.
+    Seen = b's' as isize,
+}
 
 /// Stands for an event key of a workspace.
 pub(in crate::store::embedded) type EventHash = [u8; 16];
@@ -40,11 +53,6 @@ pub(in crate::store::embedded) fn workspace(workspace: &WorkspaceId) -> Key {
 /// The workspace that a key of [`workspace`] names.
 pub(in crate::store::embedded) fn parse_workspace(key: &[u8]) -> Option<WorkspaceId> {
     std::str::from_utf8(key.strip_prefix(&WORKSPACES)?).ok()?.parse().ok()
-}
-
-/// Whether a key belongs to one workspace: it begins with the length of the workspace's name.
-pub(super) fn is_of_a_workspace(key: &[u8]) -> bool {
-    key.first().is_some_and(|length| !matches!(*length, 0 | PART))
 }
 
 pub(in crate::store::embedded) fn profiles(workspace: &WorkspaceId) -> Key {
@@ -94,31 +102,51 @@ pub(in crate::store::embedded) fn event(workspace: &WorkspaceId, event: &EventKe
     digest(&[workspace.as_str().as_bytes(), event.source.as_bytes(), event.event_id.as_bytes()])
 }
 
-pub(in crate::store::embedded) fn run_blocks(run: u64) -> Key {
-    [RUN_BLOCKS.as_slice(), &run.to_be_bytes()].concat()
+/// Which tables a family has.
+pub(in crate::store::embedded) fn table_list(family: Family) -> Key {
+    vec![family as u8, LIST]
 }
 
-pub(in crate::store::embedded) fn run_block(run: u64, number: u32) -> Key {
-    [run_blocks(run).as_slice(), &number.to_be_bytes()].concat()
+/// What the keys of all blocks of a table begin with.
+pub(in crate::store::embedded) fn blocks(family: Family, table: u64) -> Key {
+    of_table(family, BLOCK, table)
 }
 
-pub(in crate::store::embedded) fn run_fences(run: u64) -> Key {
-    [RUN_FENCES.as_slice(), &run.to_be_bytes()].concat()
+pub(in crate::store::embedded) fn block(family: Family, table: u64, number: u32, chunk: u16) -> Key {
+    let mut key = blocks(family, table);
+    key.extend(number.to_be_bytes());
+    key.extend(chunk.to_be_bytes());
+    key
 }
 
-pub(in crate::store::embedded) fn run_fence(run: u64, number: u32) -> Key {
-    [run_fences(run).as_slice(), &number.to_be_bytes()].concat()
+/// What the keys of all fences of a table begin with.
+pub(in crate::store::embedded) fn fences_of(family: Family, table: u64) -> Key {
+    of_table(family, FENCES, table)
 }
 
-/// A part of the value of `key`.
-pub(in crate::store::embedded) fn part(key: &[u8], number: u16) -> Key {
-    [[PART].as_slice(), key, &number.to_be_bytes()].concat()
+pub(in crate::store::embedded) fn fences(family: Family, table: u64, number: u32) -> Key {
+    let mut key = fences_of(family, table);
+    key.extend(number.to_be_bytes());
+    key
+}
+
+/// The table that a key of `kind`, which is [`blocks`] or [`fences_of`], belongs to; `None` for another key.
+pub(in crate::store::embedded) fn parse_table(family: Family, kind: fn(Family, u64) -> Key, key: &[u8]) -> Option<u64> {
+    let table = u64::from_be_bytes(*key.get(2..)?.first_chunk()?);
+    key.starts_with(&kind(family, table)).then_some(table)
+}
+
+fn of_table(family: Family, kind: u8, table: u64) -> Key {
+    let mut key = Vec::with_capacity(16);
+    key.extend([family as u8, kind]);
+    key.extend(table.to_be_bytes());
+    key
 }
 
 fn of(workspace: &WorkspaceId, kind: u8) -> Key {
     let name = workspace.as_str().as_bytes();
     let mut key = Vec::with_capacity(name.len() + 24);
-    key.push(u8::try_from(name.len()).unwrap_or(PART));
+    key.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
     key.extend(name);
     key.push(kind);
     key

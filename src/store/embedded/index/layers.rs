@@ -4,24 +4,28 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
-use super::disk::{Bytes, Disk, Torn};
-use super::keys::EventHash;
+use super::cache::Cache;
+use super::disk::{Bytes, Disk};
+use super::keys::{EventHash, Family};
 use super::meta::Meta;
+use super::place::Opened;
 use super::signal::Signal;
+use super::stored::Stored;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
+use crate::store::Result;
 use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::locks;
-use crate::store::embedded::seen::Runs;
 use crate::store::embedded::status::Status;
-use crate::store::{Error, Result};
+use crate::store::embedded::tables::Miss;
 
-/// Entries from which a layer is flushed at once.
-const FLUSH_ENTRIES: usize = 1_000;
+/// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
+const FLUSH_ENTRIES: usize = 16_000;
+const FLUSH_BYTES: usize = 16 << 20;
 /// Entries and bytes from which commits wait for the flusher.
-const LAYER_ENTRIES: usize = 32_000;
+const LAYER_ENTRIES: usize = 64_000;
 const LAYER_BYTES: usize = 64 << 20;
-/// How often a value that is replaced while it is read is read again.
+/// How often it is read again with a newer list of tables.
 const ATTEMPTS: usize = 5;
 
 /// Somewhere to read entries of the index from.
@@ -59,24 +63,28 @@ struct Layers {
     frozen: Option<Arc<Layer>>,
     /// Describes everything up to the active layer.
     meta: Meta,
-    runs: Arc<Runs>,
+    stored: Stored,
     /// The last commit whose effects are in sled.
     flushed: Revision,
+    /// How many layers went to sled.
+    flushes: u64,
 }
 
 /// The index of an open store.
 pub(in crate::store::embedded) struct Index {
     layers: RwLock<Layers>,
+    /// Never holds a value that is not the newest of those in sled.
+    cache: Cache,
     pub(super) disk: Disk,
     pub(super) signal: Signal,
     pub(super) status: Arc<Status>,
 }
 
 impl Index {
-    pub(in crate::store::embedded) fn new(disk: Disk, meta: Meta, runs: Runs, status: Arc<Status>) -> Self {
-        let layers =
-            Layers { active: Layer::default(), frozen: None, meta, runs: Arc::new(runs), flushed: meta.applied };
-        Self { layers: RwLock::new(layers), disk, signal: Signal::default(), status }
+    pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>) -> Self {
+        let Opened { disk, meta, stored, cache } = opened;
+        let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta.applied, flushes: 0 };
+        Self { layers: RwLock::new(layers), cache, disk, signal: Signal::default(), status }
     }
 
     /// How far the index has come, layers in memory included.
@@ -91,7 +99,7 @@ impl Index {
         layers.meta.applied = change.applied;
         layers.meta.time = layers.meta.time.max(change.time.unwrap_or(Timestamp::MIN));
         layers.active.add(change);
-        let urgent = layers.active.len() >= FLUSH_ENTRIES;
+        let urgent = layers.active.is_worth_a_flush();
         drop(guard);
         if urgent { self.signal.urgent() } else { self.signal.dirty() }
     }
@@ -130,25 +138,33 @@ impl Index {
     ) -> Result<Vec<(Bytes, Bytes)>> {
         // No key is its own prefix, so that everything lies after the prefix.
         let after = after.unwrap_or(prefix);
-        // First memory, then sled: an entry moves in this direction, so that none is missed.
-        let mut newest = BTreeMap::new();
-        {
-            let layers = locks::read(&self.layers);
-            for layer in layers.frozen.as_deref().into_iter().chain([&layers.active]) {
-                newest.extend(layer.page(prefix, after, limit));
+        for _ in 0..ATTEMPTS {
+            // First memory, then sled: an entry moves in this direction, so that none is missed.
+            let mut newest = BTreeMap::new();
+            let tables = {
+                let layers = locks::read(&self.layers);
+                for layer in layers.frozen.as_deref().into_iter().chain([&layers.active]) {
+                    newest.extend(layer.page(prefix, after, limit));
+                }
+                Arc::clone(layers.stored.of(Family::Entries))
+            };
+            match tables.page(&self.disk, (prefix, after), limit) {
+                Err(Miss::Gone) => {}
+                Err(Miss::Failed(error)) => return Err(error),
+                Ok(stored) => {
+                    for (key, value) in stored {
+                        newest.entry(key).or_insert(value);
+                    }
+                    return Ok(newest.into_iter().take(limit).collect());
+                }
             }
         }
-        let mut stored = self.disk.page(prefix, after, limit)?;
-        stored.retain(|key, _| !newest.contains_key(key));
-        for (key, stored) in stored {
-            let value = match self.disk.whole(&key, &stored) {
-                Ok(value) => Some(value),
-                Err(Torn::Parts) => self.get(&key)?,
-                Err(Torn::Failed(error)) => return Err(error),
-            };
-            newest.extend(value.map(|value| (key, value)));
-        }
-        Ok(newest.into_iter().take(limit).collect())
+        Err(Miss::Gone.into())
+    }
+
+    /// Whether so much waits to be flushed that it should not wait for more.
+    pub(super) fn is_worth_a_flush(&self) -> bool {
+        locks::read(&self.layers).active.is_worth_a_flush()
     }
 
     /// Sets the active layer aside to be flushed; `None` where it is empty.
@@ -168,64 +184,94 @@ impl Index {
     }
 
     /// Lets go of the frozen layer, which is in sled now, as are all commits up to `flushed`.
-    pub(super) fn thaw(&self, runs: Runs, flushed: Revision) {
+    pub(super) fn thaw(&self, frozen: &Layer, stored: Stored, flushed: Revision) {
+        // Until the layer is gone nobody looks into the cache for what it has.
+        for (key, value) in &frozen.entries {
+            self.cache.put(key, value.clone());
+        }
         let mut layers = locks::write(&self.layers);
         layers.flushed = flushed;
-        layers.runs = Arc::new(runs);
+        layers.flushes += 1;
+        layers.stored = stored;
         layers.frozen = None;
         drop(layers);
         self.signal.flushed();
     }
 
-    /// Replaces the list of runs by one that says the same.
-    pub(super) fn set_runs(&self, runs: Runs) {
-        locks::write(&self.layers).runs = Arc::new(runs);
+    /// The tables that readers read.
+    pub(super) fn stored(&self) -> Stored {
+        locks::read(&self.layers).stored.clone()
     }
 
-    pub(super) fn runs(&self) -> Arc<Runs> {
-        Arc::clone(&locks::read(&self.layers).runs)
+    /// Replaces the tables by others that say the same.
+    pub(super) fn set_stored(&self, stored: Stored) {
+        locks::write(&self.layers).stored = stored;
     }
 
-    fn in_memory(&self, key: &[u8]) -> Option<Bytes> {
-        let layers = locks::read(&self.layers);
-        let frozen = || layers.frozen.as_ref().and_then(|frozen| frozen.entries.get(key));
-        layers.active.entries.get(key).or_else(frozen).cloned()
-    }
-
-    fn seen_in_memory(&self, hash: &EventHash) -> std::result::Result<EventRef, Arc<Runs>> {
-        let layers = locks::read(&self.layers);
-        let frozen = || layers.frozen.as_ref().and_then(|frozen| frozen.seen.get(hash));
-        layers.active.seen.get(hash).or_else(frozen).copied().ok_or_else(|| Arc::clone(&layers.runs))
+    /// Reads from sled, and remembers it.
+    fn get_stored(&self, key: &[u8]) -> std::result::Result<Option<Bytes>, Miss> {
+        let (tables, flushes) = {
+            let layers = locks::read(&self.layers);
+            (Arc::clone(layers.stored.of(Family::Entries)), layers.flushes)
+        };
+        let value = tables.find(&self.disk, key)?;
+        if let Some(value) = &value {
+            let layers = locks::read(&self.layers);
+            // A value that was written meanwhile is newer. It is in a layer, or a flush has put it into the cache.
+            if layers.flushes == flushes && layers.get(key).is_none() {
+                self.cache.put(key, value.clone());
+            }
+        }
+        Ok(value)
     }
 }
 
 impl Source for Index {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         for _ in 0..ATTEMPTS {
-            if let Some(value) = self.in_memory(key) {
+            if let Some(value) = locks::read(&self.layers).get(key) {
+                return Ok(Some(value.clone()));
+            }
+            if let Some(value) = self.cache.get(key) {
                 return Ok(Some(value));
             }
-            match self.disk.get(key) {
+            match self.get_stored(key) {
                 Ok(value) => return Ok(value),
-                Err(Torn::Parts) => {}
-                Err(Torn::Failed(error)) => return Err(error),
+                Err(Miss::Gone) => {}
+                Err(Miss::Failed(error)) => return Err(error),
             }
         }
-        Err(Error::Index("a value does not match its checksum".to_owned()))
+        Err(Miss::Gone.into())
     }
 
     fn seen(&self, hash: &EventHash) -> Result<Option<EventRef>> {
         for _ in 0..ATTEMPTS {
-            match self.seen_in_memory(hash) {
-                Ok(at) => return Ok(Some(at)),
-                // A block may be gone because its run was merged into another since we took the list.
-                Err(runs) => match runs.find(&self.disk, hash)? {
-                    Some(found) => return Ok(found),
-                    None => continue,
-                },
+            let tables = {
+                let layers = locks::read(&self.layers);
+                if let Some(at) = layers.seen(hash) {
+                    return Ok(Some(at));
+                }
+                Arc::clone(layers.stored.of(Family::Seen))
+            };
+            match tables.find(&self.disk, hash) {
+                Ok(at) => return at.map(|at| EventRef::from_bytes(&at)).transpose(),
+                Err(Miss::Gone) => {}
+                Err(Miss::Failed(error)) => return Err(error),
             }
         }
-        Err(Error::Index("a block of seen events is missing".to_owned()))
+        Err(Miss::Gone.into())
+    }
+}
+
+impl Layers {
+    fn get(&self, key: &[u8]) -> Option<&Bytes> {
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.entries.get(key));
+        self.active.entries.get(key).or_else(frozen)
+    }
+
+    fn seen(&self, hash: &EventHash) -> Option<EventRef> {
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.seen.get(hash));
+        self.active.seen.get(hash).or_else(frozen).copied()
     }
 }
 
@@ -242,6 +288,10 @@ impl Layer {
 
     fn len(&self) -> usize {
         self.entries.len() + self.seen.len()
+    }
+
+    fn is_worth_a_flush(&self) -> bool {
+        self.len() >= FLUSH_ENTRIES || self.bytes >= FLUSH_BYTES
     }
 
     fn is_full(&self) -> bool {

@@ -1,9 +1,11 @@
 //! The index: everything that can be rebuilt from the journal. The only place that names sled.
 //!
 //! Three layers, newest first: what commits wrote lately (`active`), what is being written to sled (`frozen`), and
-//! sled. A layer goes to sled as one atomic batch together with the revision that it brings the index to, so that
-//! sled always holds the state after some commit, whenever the process dies.
+//! sled, with a cache before it. A layer goes to sled as one atomic batch together with the revision that it brings the
+//! index to, so that sled always holds the state after some commit, whenever the process dies.
 
+mod cache;
+mod compactor;
 mod compare;
 mod disk;
 mod flusher;
@@ -13,6 +15,7 @@ mod mark;
 mod meta;
 mod place;
 mod signal;
+mod stored;
 mod sweep;
 
 pub(super) use compare::difference;
@@ -20,6 +23,4 @@ pub(super) use disk::{Batch, Bytes, Disk};
 pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
 pub(super) use mark::Mark;
-#[cfg(test)]
-pub(super) use meta::Meta;
 pub(super) use place::{Found, Opened, discard, find, load, look, newest};

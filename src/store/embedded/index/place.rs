@@ -7,24 +7,30 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::cache::Cache;
 use super::disk::{Batch, Disk, failed as sled_failed};
 use super::keys;
 use super::meta::Meta;
+use super::stored::Stored;
 use crate::store::embedded::checkpoints::Reader;
 use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
 use crate::store::embedded::options::OnReplay;
-use crate::store::embedded::seen::{self, Runs};
 use crate::store::{Error, Result};
 
 /// How long sled may take to open before its files are taken for damaged.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// What sled may use for its cache of blocks; its real memory is several times that. What is read often is in a cache of
+/// our own.
+const SLED_CACHE_BYTES: u64 = 16 << 20;
+
 /// An index as it was found or made.
 pub(in crate::store::embedded) struct Opened {
     pub(in crate::store::embedded) disk: Disk,
     pub(in crate::store::embedded) meta: Meta,
-    pub(in crate::store::embedded) runs: Runs,
+    pub(in crate::store::embedded) stored: Stored,
+    pub(super) cache: Cache,
 }
 
 /// What there is where an index belongs.
@@ -83,7 +89,7 @@ pub(in crate::store::embedded) fn discard(directory: &Path, store: StoreId, cach
 /// Fills an index that was just begun with the entries of a checkpoint. Until the last of them is there it does not say
 /// what it holds, so that one whose loading was cut short is never taken for whole.
 pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_replay: &OnReplay) -> Result<Opened> {
-    let Opened { disk, meta: empty, .. } = opened;
+    let Opened { disk, meta: empty, cache, .. } = opened;
     let mut batch = Batch::default();
     batch.remove(&keys::META);
     disk.apply(batch)?;
@@ -101,8 +107,8 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_r
     let mut batch = Batch::default();
     batch.insert(&keys::META, meta.encode()?);
     disk.apply(batch)?;
-    let runs = seen::load(&disk)?;
-    Ok(Opened { disk, meta, runs })
+    let stored = Stored::load(&disk)?;
+    Ok(Opened { disk, meta, stored, cache })
 }
 
 /// Opens sled in a thread of its own, because on damaged files it may panic or hang.
@@ -121,17 +127,17 @@ fn open_guarded(path: PathBuf, cache_bytes: u64, new: Option<Meta>) -> Result<Op
 }
 
 fn open_sled(path: &Path, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
-    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).use_compression(false);
+    let config = sled::Config::new().path(path).cache_capacity(SLED_CACHE_BYTES).use_compression(false);
     let disk = Disk::new(config.flush_every_ms(Some(1_000)).open().map_err(sled_failed)?);
     if let Some(meta) = new {
         let mut batch = Batch::default();
         batch.insert(&keys::META, meta.encode()?);
         disk.apply(batch)?;
     }
-    let meta = disk.raw(&keys::META)?.as_deref().and_then(Meta::decode);
+    let meta = disk.get(&keys::META)?.as_deref().and_then(Meta::decode);
     let meta = meta.ok_or_else(|| Error::Index("the index does not say what it holds".to_owned()))?;
-    let runs = seen::load(&disk)?;
-    Ok(Opened { disk, meta, runs })
+    let stored = Stored::load(&disk)?;
+    Ok(Opened { disk, meta, stored, cache: Cache::new(cache_bytes) })
 }
 
 fn path(directory: &Path, generation: u64) -> PathBuf {
@@ -146,4 +152,13 @@ fn generations(directory: &Path) -> Result<Vec<u64>> {
     }
     generations.sort_unstable();
     Ok(generations)
+}
+
+#[cfg(test)]
+impl Opened {
+    /// An empty one that ends with the test that made it.
+    pub(in crate::store::embedded) fn temporary(store: StoreId) -> Self {
+        let (disk, meta, stored) = (Disk::temporary(), Meta::empty(store), Stored::empty());
+        Self { disk, meta, stored, cache: Cache::new(1 << 20) }
+    }
 }

@@ -45,7 +45,7 @@ impl Sweep {
             if *key <= self.last || self.kept.contains(key) {
                 continue;
             }
-            if let Some(value) = disk.raw(key)? {
+            if let Some(value) = disk.get(key)? {
                 self.file.put(key, &value)?;
             }
             self.kept.insert(key.clone());
@@ -56,7 +56,7 @@ impl Sweep {
     /// Goes on for a while.
     pub(super) fn step(mut self, disk: &Disk) -> Result<Swept> {
         let mut bytes = 0;
-        for item in disk.raw_from(&self.last) {
+        for item in disk.from(&self.last) {
             let (key, value) = item?;
             if key == self.last {
                 continue;

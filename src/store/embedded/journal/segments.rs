@@ -12,10 +12,10 @@ use super::segment;
 use crate::domain::event::Event;
 use crate::domain::fact::{EventFact, Fact};
 use crate::domain::id::Revision;
-use crate::store::Result;
-use crate::store::embedded::codec::{self, RECORD_HEADER_BYTES, Record};
+use crate::store::embedded::codec::{self, RECORD_HEADER_BYTES, Record, u32_at, u64_at};
 use crate::store::embedded::files::{damaged, failed};
 use crate::store::embedded::locks;
+use crate::store::{Error, Result};
 
 /// Segments that are kept open for reading.
 const OPEN_FILES: usize = 128;
@@ -36,6 +36,23 @@ pub(in crate::store::embedded) struct EventRef {
 }
 
 impl EventRef {
+    /// Sixteen bytes.
+    pub(in crate::store::embedded) fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.segment.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[12..].copy_from_slice(&self.bytes.to_le_bytes());
+        bytes
+    }
+
+    /// The place that [`EventRef::to_bytes`] wrote.
+    pub(in crate::store::embedded) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        match bytes.len() {
+            16 => Ok(Self { segment: u64_at(bytes, 0), offset: u32_at(bytes, 8), bytes: u32_at(bytes, 12) }),
+            _ => Err(Error::Index("the place of an event has another length".to_owned())),
+        }
+    }
+
     /// The place of a record of a frame whose payload begins at `payload` of `segment`.
     pub(super) fn new(segment: Revision, payload: u32, record: Record) -> Self {
         Self { segment: segment.0, offset: payload + record.offset, bytes: record.bytes }

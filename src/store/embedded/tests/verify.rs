@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, open, options};
-use crate::store::embedded::index::keys;
+use crate::store::embedded::index::keys::{self, Family};
+use crate::store::embedded::tables::tests::{Entries, forge as forge_entries};
 use crate::store::embedded::{EmbeddedStore, Mode, Options, Remedy, Verified, verify};
 use crate::store::{ArtifactStore, Error, Progress, Result, Store};
 
@@ -88,15 +89,26 @@ impl Home {
         path.strip_prefix(&self.data).expect("below").display().to_string()
     }
 
-    /// Changes what is in sled behind the back of everyone.
+    /// Changes what is in sled behind the back of everyone. Returns the name of the index.
     fn tamper(&self, change: impl FnOnce(&sled::Db)) -> String {
-        let newest =
-            fs::read_dir(self.data.join("index")).expect("readable").map(|entry| entry.expect("readable").path());
-        let newest = newest.filter(|path| path.is_dir()).max().expect("an index");
+        let newest = self.index();
         let tree = sled::open(&newest).expect("opens");
         change(&tree);
         tree.flush().expect("flushed");
         self.name(&newest)
+    }
+
+    /// Changes entries of the index behind the back of everyone. Returns the name of the index.
+    fn forge(&self, change: impl FnOnce(&mut Entries)) -> String {
+        let newest = self.index();
+        forge_entries(&newest, change);
+        self.name(&newest)
+    }
+
+    fn index(&self) -> PathBuf {
+        let found =
+            fs::read_dir(self.data.join("index")).expect("readable").map(|entry| entry.expect("readable").path());
+        found.filter(|path| path.is_dir()).max().expect("an index")
     }
 }
 
@@ -235,38 +247,38 @@ async fn a_damaged_artifact_is_found_and_keeps_nothing_else_from_being_repaired(
 
 #[tokio::test]
 async fn an_index_that_is_silently_wrong_is_found_and_built_anew() {
-    let tampers: [fn(&sled::Db); 5] = [
+    let forgeries: [fn(&mut Entries); 4] = [
         // A profile that is not found, one that has another's content, one that nobody has.
-        |tree| drop(tree.remove(first_profile(tree).0).expect("removed")),
-        |tree| {
-            let (first, _) = first_profile(tree);
-            let (_, other) = tree.get_gt(&first).expect("readable").expect("another");
-            tree.insert(first, other).expect("written");
-        },
-        |tree| {
-            let (first, value) = first_profile(tree);
+        |entries| drop(entries.remove(&profile(entries, 0).0).expect("removed")),
+        |entries| drop(entries.insert(profile(entries, 0).0, profile(entries, 1).1)),
+        |entries| {
+            let (first, value) = profile(entries, 0);
             let mut key = first.to_vec();
             *key.last_mut().expect("a byte") ^= 1;
-            tree.insert(key, value).expect("written");
+            entries.insert(key.into(), value);
         },
         // An identifier that nobody has.
-        |tree| {
+        |entries| {
             // Owners are the last before the profiles.
-            let (owner, _) = tree.get_lt(keys::profiles(&acme())).expect("readable").expect("an owner");
-            tree.remove(owner).expect("removed");
+            let (owner, _) = entries.range(..profile(entries, 0).0).next_back().expect("an owner");
+            entries.remove(&owner.clone());
         },
-        // Events that would be accepted a second time.
-        |tree| drop(tree.remove(keys::RUN_LIST).expect("removed")),
     ];
     let home = Home::new().await;
-    for tamper in tampers {
-        let index = home.tamper(tamper);
+    for forgery in forgeries {
+        let index = home.forge(forgery);
         home.is_repaired(&index, Remedy::RebuildIndex).await;
     }
+    // Events that would be accepted a second time.
+    let index = home.tamper(|tree| drop(tree.remove(keys::table_list(Family::Seen)).expect("removed")));
+    home.is_repaired(&index, Remedy::RebuildIndex).await;
 }
 
-fn first_profile(tree: &sled::Db) -> (sled::IVec, sled::IVec) {
-    tree.scan_prefix(keys::profiles(&acme())).next().expect("a profile").expect("readable")
+/// The profile at a position, with its key.
+fn profile(entries: &Entries, position: usize) -> (sled::IVec, sled::IVec) {
+    let mut profiles = entries.iter().filter(|(key, _)| key.starts_with(&keys::profiles(&acme())));
+    let (key, value) = profiles.nth(position).expect("a profile");
+    (key.clone(), value.clone())
 }
 
 #[tokio::test]

@@ -1,0 +1,45 @@
+//! Values that are read again without asking sled.
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as Inner;
+
+use super::disk::Bytes;
+
+/// What a value takes besides its bytes: its place, its key and what the allocator adds.
+const OVERHEAD_BYTES: u64 = 80;
+/// Values that the cache has places for from the beginning.
+const FIRST_PLACES: usize = 1_024;
+
+/// A cache of a bounded size. Values that were read or written once give way before those that are read again and
+/// again.
+pub(super) struct Cache(Inner<u128, Bytes, Weight>);
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<u128, Bytes> for Weight {
+    fn weight(&self, _: &u128, value: &Bytes) -> u64 {
+        OVERHEAD_BYTES + value.len() as u64
+    }
+}
+
+impl Cache {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Inner::with_weighter(FIRST_PLACES, bytes, Weight))
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.0.get(&digest(key))
+    }
+
+    pub(super) fn put(&self, key: &[u8], value: Bytes) {
+        self.0.insert(digest(key), value);
+    }
+}
+
+/// Takes less room than a key; 128 bits are not met twice by accident.
+fn digest(key: &[u8]) -> u128 {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(key).as_bytes()[..16]);
+    u128::from_le_bytes(digest)
+}

@@ -1,0 +1,77 @@
+//! Adds to the tables of one family, and keeps them few.
+
+use std::collections::BTreeMap;
+
+use super::disk::{Batch, Bytes};
+use super::keys::Family;
+use super::layers::Index;
+use super::stored::Stored;
+use crate::domain::time::Timestamp;
+use crate::store::Result;
+use crate::store::embedded::tables::{Addition, Garbage, Merge, Step};
+
+/// What the flusher knows of the tables of a family.
+pub(super) struct Compactor {
+    family: Family,
+    merge: Option<Merge>,
+    next_id: u64,
+    /// Tables that no reader finds in the list any more.
+    garbage: Garbage,
+}
+
+impl Compactor {
+    pub(super) fn new(family: Family, stored: &Stored) -> Self {
+        Self { family, merge: None, next_id: stored.of(family).next_id(), garbage: Garbage::default() }
+    }
+
+    /// Adds a table of the entries to the batch, and to `stored`, where those whose newest event is before `oldest`
+    /// leave.
+    pub(super) fn add(
+        &mut self,
+        index: &Index,
+        (stored, batch): (&mut Stored, &mut Batch),
+        (entries, newest): (BTreeMap<Bytes, Bytes>, Timestamp),
+        oldest: Timestamp,
+    ) -> Result<()> {
+        self.garbage.remove(batch);
+        let merge = self.merge.as_ref();
+        let mut tables = stored.of(self.family).without_older_than(oldest, merge, &mut self.garbage);
+        if !entries.is_empty() {
+            let addition = Addition { id: self.next_id, newest, entries };
+            self.next_id += 1;
+            tables = tables.with_added(&index.disk, addition, (merge, &mut self.garbage), batch)?;
+        }
+        tables.put_list(batch)?;
+        stored.set(self.family, tables);
+        Ok(())
+    }
+
+    /// Does one step of a merge. False where there is nothing to merge.
+    pub(super) fn merge_a_little(&mut self, index: &Index) -> Result<bool> {
+        let Some(merge) = self.merge.take().map_or_else(|| self.plan(index), |merge| Ok(Some(merge)))? else {
+            return Ok(false);
+        };
+        match merge.step(&index.disk)? {
+            Step::Unfinished(merge) => self.merge = Some(merge),
+            Step::Finished(merged) => {
+                let mut stored = index.stored();
+                let tables = stored.of(self.family).with_merged(merged, &mut self.garbage);
+                let mut batch = Batch::default();
+                tables.put_list(&mut batch)?;
+                index.disk.apply(batch)?;
+                stored.set(self.family, tables);
+                index.set_stored(stored);
+                let mut batch = Batch::default();
+                self.garbage.remove(&mut batch);
+                index.disk.apply(batch)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn plan(&mut self, index: &Index) -> Result<Option<Merge>> {
+        let merge = index.stored().of(self.family).plan_merge(&index.disk, self.next_id)?;
+        self.next_id += u64::from(merge.is_some());
+        Ok(merge)
+    }
+}

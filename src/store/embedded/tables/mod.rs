@@ -1,0 +1,28 @@
+//! What the index has on disk, as sorted tables.
+//!
+//! One entry in sled for each profile, identifier and event would cost more than everything else together: sled copies
+//! the neighbours of what is inserted, and in a store of a million profiles it has to read them first. So what a flush
+//! brings is written as one sorted *table* of blocks, and a block is one entry in sled. In memory a table has the first
+//! key and a small filter of each block, so that a table that does not have a key is hardly ever read for it. Tables of
+//! similar size are merged, so that there are few of them. This is a log-structured merge tree (O'Neil et al. 1996)
+//! with size tiers, whose blocks sled keeps.
+//!
+//! There are two families of tables: the entries that readers ask for, and the events that were accepted within the
+//! idempotency window. Of the latter, a table whose newest event left the window is dropped as a whole.
+
+mod block;
+mod filter;
+mod load;
+mod merge;
+mod scan;
+mod table;
+#[expect(clippy::module_inception, reason = "all tables of a family")]
+mod tables;
+#[cfg(test)]
+pub(super) mod tests;
+mod writer;
+
+pub(super) use load::load;
+pub(super) use merge::{Merge, Step};
+pub(super) use table::Miss;
+pub(super) use tables::{Addition, Garbage, Tables};
