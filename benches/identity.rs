@@ -348,7 +348,7 @@ impl Server {
                 let found = self.app.get_profile(&caller(), &CustomerRef::Identifier(user), &Read::default()).await?;
                 let profile = found.0.profile;
                 known.owners.extend(profile.identifiers().into_iter().map(|owned| (owned.clone(), profile.id)));
-                known.profiles.insert(profile.id, profile);
+                known.profiles.insert(profile.id, Arc::new(profile));
                 let accepted = draft(customer, number, 2).accept(now, &mut Violations::new());
                 events.push(accepted.context("a well-formed event")?);
             }
@@ -392,13 +392,13 @@ impl Server {
 }
 
 /// Customers that were read before, of whom no timeline is needed.
-struct Loaded(HashMap<ProfileId, Profile>);
+struct Loaded(HashMap<ProfileId, Arc<Profile>>);
 
 impl Before for Loaded {
     type Error = Infallible;
 
     fn profile(&self, id: ProfileId) -> Result<Option<Profile>, Infallible> {
-        Ok(self.0.get(&id).cloned())
+        Ok(self.0.get(&id).map(|profile| Profile::clone(profile)))
     }
 
     fn timeline(&self, _: ProfileId) -> Result<Vec<Event>, Infallible> {

@@ -147,7 +147,7 @@ fn commit(number: usize, events: usize) -> anyhow::Result<Commit> {
         }));
     }
     let projection = projection::project(&facts, time, &Nobody).unwrap_or_else(|never| match never {});
-    Ok(Commit { workspace: WorkspaceId::default_workspace(), time, preconditions, facts, projection })
+    Ok(Commit { workspace: WorkspaceId::default_workspace(), time, preconditions, read_at: None, facts, projection })
 }
 
 fn event(number: u128, time: Timestamp) -> Event {

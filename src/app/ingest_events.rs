@@ -1,6 +1,7 @@
 //! Taking events in: skip what we know, decide whose each one is, commit all decisions as one, answer each.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::application::App;
 use super::customer::Caller;
@@ -172,6 +173,7 @@ impl App {
         let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
         let _turns = self.lanes.enter(&caller.workspace, identifiers).await;
         for _ in 0..limits::CONFLICT_RETRIES {
+            let read_at = Some(self.store.revision());
             let mut round = self.decide(caller, &batch.checked, batch.received).await?;
             if mode == WriteMode::ValidateOnly {
                 let mut forecast = round.into_forecast();
@@ -192,6 +194,7 @@ impl App {
                 workspace: caller.workspace.clone(),
                 time: batch.received,
                 preconditions: round.preconditions,
+                read_at,
                 facts: round.facts,
                 projection: round.projection,
             };
@@ -292,7 +295,7 @@ impl App {
         }
         for profile in profiles.into_iter().flatten() {
             preconditions.push(Precondition::Profile(profile.id, Some(profile.revision)));
-            known.profiles.insert(profile.id, profile);
+            known.profiles.insert(profile.id, Arc::new(profile));
         }
         Ok((known, preconditions))
     }
@@ -303,9 +306,9 @@ impl App {
         caller: &Caller,
         facts: &[Fact],
         time: Timestamp,
-        profiles: HashMap<ProfileId, Profile>,
+        profiles: HashMap<ProfileId, Arc<Profile>>,
     ) -> Result<Projection> {
-        let needed = projection::timelines_needed(facts, |id| profiles.get(&id));
+        let needed = projection::timelines_needed(facts, |id| profiles.get(&id).map(|profile| &**profile));
         let ids: Vec<ProfileId> = needed.into_iter().collect();
         let timelines = if ids.is_empty() { Vec::new() } else { self.store.timelines(&caller.workspace, &ids).await? };
         let before = Loaded { profiles, timelines: ids.into_iter().zip(timelines).collect() };
@@ -318,7 +321,7 @@ impl App {
 
 /// What a projection finds, loaded beforehand.
 struct Loaded {
-    profiles: HashMap<ProfileId, Profile>,
+    profiles: HashMap<ProfileId, Arc<Profile>>,
     timelines: HashMap<ProfileId, Vec<Event>>,
 }
 
@@ -326,7 +329,7 @@ impl Before for Loaded {
     type Error = std::convert::Infallible;
 
     fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Self::Error> {
-        Ok(self.profiles.get(&id).cloned())
+        Ok(self.profiles.get(&id).map(|profile| Profile::clone(profile)))
     }
 
     fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Self::Error> {

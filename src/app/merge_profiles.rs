@@ -1,5 +1,7 @@
 //! An operator says that several profiles are one customer.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::application::App;
@@ -130,7 +132,7 @@ impl App {
         commit.preconditions.extend(sources.iter().chain([&target]).map(seen));
         commit.preconditions.push(settings);
         commit.facts.push(Fact::Merge(merge.fact.clone()));
-        let before = sources.into_iter().chain([target]).map(|profile| (profile.id, profile)).collect();
+        let before = sources.into_iter().chain([target]).map(|profile| (profile.id, Arc::new(profile))).collect();
         commit.projection = self.project(caller, &commit.facts, commit.time, before).await?;
         let profile = commit.projection.profiles.first().cloned();
         let profile = profile.ok_or_else(|| Error::Internal("a merge made no profile".into()))?;

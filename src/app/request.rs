@@ -79,6 +79,7 @@ impl App {
             workspace: caller.workspace.clone(),
             time: self.context.now(),
             preconditions: Vec::new(),
+            read_at: None,
             facts: Vec::new(),
             projection: Default::default(),
         }

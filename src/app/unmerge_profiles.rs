@@ -1,5 +1,7 @@
 //! An operator undoes a merge.
 
+use std::sync::Arc;
+
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::{Error, Reason, Resource, Result};
@@ -91,7 +93,7 @@ impl App {
         commit.preconditions.push(Precondition::Profile(whole.id, Some(whole.revision)));
         let first = whole.id;
         commit.facts.push(Fact::Unmerge(UnmergeFact { merge, profile: first, groups }));
-        commit.projection = self.project(caller, &commit.facts, commit.time, [(first, whole)].into()).await?;
+        commit.projection = self.project(caller, &commit.facts, commit.time, [(first, Arc::new(whole))].into()).await?;
         let undone = MergeRecord { undo_time: Some(commit.time), ..record };
         commit.facts.push(Fact::Document(Document::Merge(undone)));
         Ok((commit, first))

@@ -1,6 +1,7 @@
 //! Deciding a batch of events: whose each one is, one after the other, as if each had come alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ pub struct Known {
     /// Current owner of each identifier of the batch that has one.
     pub owners: HashMap<Identifier, ProfileId>,
     /// Those owners.
-    pub profiles: HashMap<ProfileId, Profile>,
+    pub profiles: HashMap<ProfileId, Arc<Profile>>,
 }
 
 /// Decides events in their order and gathers what was decided.
@@ -59,7 +60,7 @@ impl<'a> Decider<'a> {
     /// When the event must not be accepted; nothing was decided then.
     pub fn decide(&mut self, event: Event, candidates: Candidates) -> Result<ProfileId, Refusal> {
         let resolution = self.resolver.resolve(candidates, event.times.event, |identifier| {
-            self.known.owners.get(identifier).and_then(|owner| self.known.profiles.get(owner))
+            self.known.owners.get(identifier).and_then(|owner| self.known.profiles.get(owner)).map(|owner| &**owner)
         });
         let existing = match &resolution.owner {
             Owner::New => Vec::new(),
@@ -97,7 +98,7 @@ impl<'a> Decider<'a> {
 
     fn create(&mut self, event: &Event) -> ProfileId {
         let id = ProfileId::from((self.new_id)());
-        self.known.profiles.insert(id, Profile::new(id, event.times.received));
+        self.known.profiles.insert(id, Arc::new(Profile::new(id, event.times.received)));
         id
     }
 
@@ -108,8 +109,9 @@ impl<'a> Decider<'a> {
         cause: &EventKey,
         named_by: &[Identifier],
     ) -> ProfileId {
-        let joined: Vec<Profile> = sources.iter().filter_map(|source| self.known.profiles.remove(source)).collect();
-        let Some(target) = self.known.profiles.get_mut(&survivor) else { return survivor };
+        let joined = sources.iter().filter_map(|source| self.known.profiles.remove(source));
+        let joined: Vec<Profile> = joined.map(Arc::unwrap_or_clone).collect();
+        let Some(target) = change(&mut self.known.profiles, survivor) else { return survivor };
         let cause = MergeCause::Event { key: cause.clone(), identifiers: named_by.to_vec() };
         let id = MergeId::from((self.new_id)());
         let merge = Merge::decide(id, target, &joined, cause, |profile| profile.part_of(named_by));
@@ -130,13 +132,17 @@ impl<'a> Decider<'a> {
     /// Gives the profile what the event says it owns. Returns the part that the event belongs to.
     fn own(&mut self, profile: ProfileId, resolution: &Resolution, time: Timestamp) -> ProfileId {
         for release in &resolution.released {
-            if let Some(from) = self.known.profiles.get_mut(&release.from) {
+            if let Some(from) = change(&mut self.known.profiles, release.from) {
                 from.release(&release.identifier);
             }
         }
         self.known.owners.extend(resolution.claims.iter().map(|identifier| (identifier.clone(), profile)));
-        let Some(known) = self.known.profiles.get_mut(&profile) else { return profile };
+        let Some(known) = self.known.profiles.get(&profile) else { return profile };
         let part = known.part_by_strength(&resolution.named_by);
+        if resolution.claims.is_empty() && resolution.authenticated.is_empty() {
+            return part;
+        }
+        let Some(known) = change(&mut self.known.profiles, profile) else { return profile };
         known.claim(part, resolution.claims.iter().cloned());
         resolution.authenticated.iter().for_each(|device| known.authenticate(device, time));
         part
@@ -145,7 +151,7 @@ impl<'a> Decider<'a> {
     /// Lets later decisions of the batch see what the event states, as far as the record of a merge needs it.
     fn state_traits(&mut self, profile: ProfileId, event: &Event) {
         let Payload::Identify(identify) = &event.payload else { return };
-        let Some(known) = self.known.profiles.get_mut(&profile) else { return };
+        let Some(known) = change(&mut self.known.profiles, profile) else { return };
         let mut stated = traits::Traits::new();
         traits::fold(&mut stated, identify, &event.key.source, event.times.event);
         known.join_traits(stated);
@@ -153,7 +159,9 @@ impl<'a> Decider<'a> {
 
     fn budget(&mut self, id: ProfileId) -> &mut TraitBudget {
         let profiles = &self.known.profiles;
-        self.traits.entry(id).or_insert_with(|| profiles.get(&id).map(TraitBudget::of).unwrap_or_default())
+        self.traits
+            .entry(id)
+            .or_insert_with(|| profiles.get(&id).map(|profile| TraitBudget::of(profile)).unwrap_or_default())
     }
 
     /// Refuses an event that would take a profile over the limits. One that leaves it no larger than it is passes,
@@ -174,6 +182,11 @@ impl<'a> Decider<'a> {
             self.budget(profile).take(identify);
         }
     }
+}
+
+/// A profile to change. It is copied where somebody else holds it, since most events change nothing of it.
+fn change(profiles: &mut HashMap<ProfileId, Arc<Profile>>, id: ProfileId) -> Option<&mut Profile> {
+    profiles.get_mut(&id).map(Arc::make_mut)
 }
 
 #[cfg(test)]

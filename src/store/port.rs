@@ -30,6 +30,9 @@ pub struct Commit {
     pub time: Timestamp,
     /// Everything that the decision read, absence included.
     pub preconditions: Vec<Precondition>,
+    /// A commit that every one of these reads has seen, as it was when the first of them began. With it the store need
+    /// not read again what no later commit has changed.
+    pub read_at: Option<Revision>,
     /// What was decided, in order: the truth.
     pub facts: Vec<Fact>,
     /// What the facts make of the profiles that they touch; always `projection::project` of the facts. The store sets

@@ -270,7 +270,7 @@ pub(crate) async fn commit(store: &dyn Store, facts: Vec<Fact>) {
     let time = times.max().unwrap_or(at(950));
     let before = Loaded { profiles: profiles.clone(), timelines: parts.into_iter().zip(timelines).collect() };
     let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
-    store.commit(Commit { workspace, time, preconditions, facts, projection }).await.expect("commits");
+    store.commit(Commit { workspace, time, preconditions, read_at: None, facts, projection }).await.expect("commits");
 }
 
 /// One event more, after everything else.

@@ -14,8 +14,8 @@ use rapport::domain::value::Map;
 use rapport::store::{AcceptedCommit, Error, Precondition, Store};
 
 use crate::fixture::{
-    at, belongs, belongs_to_part, commit, commit_document, event, id, large_event, merge, timeline, unmerge, user,
-    workspace,
+    at, belongs, belongs_to_part, commit, commit_as_read, commit_document, event, id, large_event, merge, timeline,
+    unmerge, user, workspace,
 };
 
 pub(crate) async fn an_empty_store_answers_with_nothing(store: &dyn Store) {
@@ -89,6 +89,36 @@ pub(crate) async fn a_stale_owner_is_a_conflict_and_changes_nothing(store: &dyn 
     let facts = vec![belongs(id(1), event("e2", 2), &[])];
     let fresh = vec![Precondition::Owner(user("ann"), Some(id(1))), Precondition::Owner(user("bob"), None)];
     commit(store, &acme, facts, fresh).await.expect("commits");
+}
+
+pub(crate) async fn what_changed_after_a_decision_read_it_is_a_conflict_and_what_did_not_is_none(store: &dyn Store) {
+    let acme = workspace("acme");
+    for number in 1..=2 {
+        let name = number.to_string();
+        commit(store, &acme, vec![belongs(id(number), event(&name, 1), &[user(&name)])], Vec::new())
+            .await
+            .expect("commits");
+    }
+    let settings = Document::Settings(Settings::default());
+    let revision = |profiles: &[Option<Profile>]| profiles[0].as_ref().map(|profile| profile.revision);
+    let profile = revision(&store.profiles(&acme, &[id(1)]).await.expect("read"));
+    let cases = [
+        (Precondition::Profile(id(1), profile), belongs(id(1), event("e1", 2), &[])),
+        (Precondition::Profile(id(3), None), belongs(id(3), event("e2", 2), &[])),
+        (Precondition::Owner(user("new"), None), belongs(id(2), event("e3", 3), &[user("new")])),
+        (Precondition::EventAbsent(event("e4", 4).key), belongs(id(2), event("e4", 4), &[])),
+        (Precondition::Document(settings.key(), None), Fact::Document(settings)),
+        (Precondition::Owner(user("1"), Some(id(1))), merge(id(2), &[id(1)])),
+    ];
+    for (number, (read, change)) in (10..).zip(cases) {
+        let read_at = store.revision();
+        let elsewhere = belongs(id(8), event(&format!("elsewhere {number}"), number), &[]);
+        commit(store, &acme, vec![elsewhere], Vec::new()).await.expect("commits");
+        commit_as_read(store, &acme, read.clone(), read_at).await.expect("what has nothing to do with it is none");
+        commit(store, &acme, vec![change], Vec::new()).await.expect("commits");
+        let refused = commit_as_read(store, &acme, read.clone(), read_at).await;
+        assert!(matches!(refused, Err(Error::Conflict)), "{read:?}: {refused:?}");
+    }
 }
 
 pub(crate) async fn a_stale_profile_is_a_conflict_and_changes_nothing(store: &dyn Store) {

@@ -11,6 +11,7 @@ use rapport::domain::identifier::Identifier;
 use rapport::domain::payload::{Identify, Payload, Track};
 use rapport::domain::profile::Profile;
 use rapport::domain::projection::{self, Before};
+use rapport::domain::rejection::Rejections;
 use rapport::domain::time::Timestamp;
 use rapport::domain::value::{Map, Value};
 use rapport::store::{Commit, Precondition, Result, Store};
@@ -101,7 +102,7 @@ pub(crate) async fn commit(
     });
     let before = Loaded { profiles, timelines: known.into_iter().zip(timelines).collect() };
     let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
-    store.commit(Commit { workspace: workspace.clone(), time, preconditions, facts, projection }).await
+    store.commit(Commit { workspace: workspace.clone(), time, preconditions, read_at: None, facts, projection }).await
 }
 
 /// The whole timeline of a customer: that of all parts of their profile.
@@ -121,7 +122,22 @@ pub(crate) async fn commit_document(
 ) -> Result<Revision> {
     let preconditions = vec![Precondition::Document(document.key(), seen)];
     let (facts, projection) = (vec![Fact::Document(document)], Default::default());
-    store.commit(Commit { workspace: workspace.clone(), time: at(0), preconditions, facts, projection }).await
+    store
+        .commit(Commit { workspace: workspace.clone(), time: at(0), preconditions, read_at: None, facts, projection })
+        .await
+}
+
+/// Commits something that nobody reads, decided on a condition that was read when `read_at` was the last commit.
+pub(crate) async fn commit_as_read(
+    store: &dyn Store,
+    workspace: &WorkspaceId,
+    read: Precondition,
+    read_at: Revision,
+) -> Result<Revision> {
+    let rejections = Rejections::new(at(0), uuid::Uuid::from_bytes([7; 16]), Vec::new());
+    let facts = vec![Fact::Document(Document::Rejections(rejections))];
+    let (preconditions, read_at, projection) = (vec![read], Some(read_at), Default::default());
+    store.commit(Commit { workspace: workspace.clone(), time: at(0), preconditions, read_at, facts, projection }).await
 }
 
 struct Loaded {

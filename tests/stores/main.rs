@@ -47,6 +47,7 @@ every_adapter![
     revisions_rise_by_commit_over_all_workspaces,
     workspaces_do_not_see_each_other,
     a_stale_owner_is_a_conflict_and_changes_nothing,
+    what_changed_after_a_decision_read_it_is_a_conflict_and_what_did_not_is_none,
     a_stale_profile_is_a_conflict_and_changes_nothing,
     a_repeated_event_is_a_conflict_and_changes_nothing,
     a_stale_document_is_a_conflict_and_changes_nothing,

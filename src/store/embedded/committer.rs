@@ -10,6 +10,7 @@ use super::index::Index;
 use super::journal::{Group, Segments, Trail, Writer};
 use super::preconditions::{self, Memory};
 use super::prepare::Prepared;
+use super::recent::Recent;
 use super::space::Space;
 use super::stage::Stage;
 use super::status::Status;
@@ -40,6 +41,7 @@ pub(super) struct Committer {
     pub(super) space: Arc<Space>,
     pub(super) status: Arc<Status>,
     pub(super) window: Duration,
+    pub(super) recent: Recent,
 }
 
 /// A caller whose commit becomes durable with the group.
@@ -116,10 +118,14 @@ impl Committer {
     }
 
     /// Adds one commit to the group, or refuses it alone.
-    fn admit(&self, commit: Prepared, stage: &mut Stage<'_>, group: &mut Group) -> Result<Revision> {
+    fn admit(&mut self, commit: Prepared, stage: &mut Stage<'_>, group: &mut Group) -> Result<Revision> {
         let now = self.index.meta().time.max(commit.time);
         let memory = Memory { segments: &self.segments, window: self.window, now };
         for condition in &commit.preconditions {
+            let is_unchanged = |since| self.recent.is_unchanged(since, &commit.workspace, condition);
+            if commit.read_at.is_some_and(is_unchanged) {
+                continue;
+            }
             if !preconditions::holds(stage, memory, &commit.workspace, condition)? {
                 return Err(Error::Conflict);
             }
@@ -127,6 +133,7 @@ impl Committer {
         let placed = Placed { revision: group.next(), places: group.places(&commit.records) };
         let change = changes(stage, commit.effects, &placed)?;
         group.push(&commit.payload)?;
+        self.recent.add(&change);
         stage.add(change);
         Ok(placed.revision)
     }
@@ -164,7 +171,8 @@ mod tests {
         let facts = vec![Fact::Document(Document::Settings(Settings::default()))];
         let (workspace, time) = (WorkspaceId::default_workspace(), Timestamp::from_micros(0));
         let (preconditions, projection) = (Vec::new(), Projection::default());
-        Prepared::new(Commit { workspace, time, preconditions, facts, projection }).expect("encodable")
+        let read_at = None;
+        Prepared::new(Commit { workspace, time, preconditions, read_at, facts, projection }).expect("encodable")
     }
 
     /// A committer at work on a disk that fails.
@@ -192,6 +200,7 @@ mod tests {
                 space: Arc::new(Space::new(directory.path(), disk)),
                 status: Arc::clone(&status),
                 window: Duration::from_secs(1),
+                recent: Recent::default(),
             };
             let thread = std::thread::spawn(|| committer.run());
             Self { sender, thread, index, status, _directory: directory }

@@ -13,7 +13,8 @@ const WHAT: &str = "a profile's entry";
 /// Merges that an id may lead through. More can only be a circle.
 const MERGES_MAX: usize = 10_000;
 
-/// Everything but the profile itself, so that a commit can be checked and placed without decoding that.
+/// Everything but the profile itself, so that a commit can be checked and placed without decoding that. It begins with
+/// the revision and the survivor, which are read alone too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     /// The commit that last changed the profile.
@@ -43,16 +44,26 @@ impl Entry {
     pub(super) fn resolve(
         source: &impl Source,
         workspace: &WorkspaceId,
-        mut id: ProfileId,
+        id: ProfileId,
     ) -> Result<Option<(ProfileId, Self)>> {
-        for _ in 0..MERGES_MAX {
-            let Some(entry) = Self::find(source, workspace, id)? else { return Ok(None) };
-            match entry.head.survivor {
-                None => return Ok(Some((id, entry))),
-                Some(survivor) => id = survivor,
-            }
-        }
-        Err(Error::Index("a merged profile leads back to itself".to_owned()))
+        let found = survivor(source, workspace, id)?;
+        found.map(|(id, bytes)| Ok((id, Self::decode(&bytes)?))).transpose()
+    }
+
+    /// The profile that an id stands for today.
+    pub(super) fn resolve_id(
+        source: &impl Source,
+        workspace: &WorkspaceId,
+        id: ProfileId,
+    ) -> Result<Option<ProfileId>> {
+        Ok(survivor(source, workspace, id)?.map(|(id, _)| id))
+    }
+
+    /// The commit that last changed the profile; `None` where it does not exist or is part of another.
+    pub(super) fn revision(source: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Revision>> {
+        let Some(bytes) = source.get(&keys::profile(workspace, id))? else { return Ok(None) };
+        let (revision, survivor) = beginning(&bytes)?;
+        Ok(survivor.is_none().then_some(revision))
     }
 
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
@@ -80,6 +91,23 @@ impl Entry {
         let profile: Profile = codec::decode("a profile", &self.profile)?;
         Ok(Some(Profile { revision: self.head.revision, ..profile }))
     }
+}
+
+/// What a head begins with: all that most readers want to know of it.
+fn beginning(entry: &[u8]) -> Result<(Revision, Option<ProfileId>)> {
+    Ok(codec::decode_first(WHAT, entry)?.0)
+}
+
+/// The profile that an id stands for today, with its entry.
+fn survivor(source: &impl Source, workspace: &WorkspaceId, mut id: ProfileId) -> Result<Option<(ProfileId, Bytes)>> {
+    for _ in 0..MERGES_MAX {
+        let Some(bytes) = source.get(&keys::profile(workspace, id))? else { return Ok(None) };
+        match beginning(&bytes)?.1 {
+            None => return Ok(Some((id, bytes))),
+            Some(survivor) => id = survivor,
+        }
+    }
+    Err(Error::Index("a merged profile leads back to itself".to_owned()))
 }
 
 /// Encodes a profile before its revision is known; the entry's head has it.

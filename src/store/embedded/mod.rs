@@ -38,6 +38,7 @@ mod options;
 mod preconditions;
 mod prepare;
 mod reads;
+mod recent;
 mod recovery;
 mod space;
 mod stage;

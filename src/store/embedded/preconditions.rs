@@ -46,10 +46,7 @@ pub(super) fn holds(
     condition: &Precondition,
 ) -> Result<bool> {
     Ok(match condition {
-        Precondition::Profile(id, expected) => {
-            let entry = Entry::find(stage, workspace, *id)?.filter(|entry| entry.head.survivor.is_none());
-            entry.map(|entry| entry.head.revision) == *expected
-        }
+        Precondition::Profile(id, expected) => Entry::revision(stage, workspace, *id)? == *expected,
         Precondition::Owner(identifier, expected) => {
             let owner = stage.get(&keys::owner(workspace, identifier))?;
             owner_today(stage, workspace, owner.as_deref())? == *expected
@@ -71,5 +68,5 @@ pub(super) fn owner_today(
     claimed: Option<&[u8]>,
 ) -> Result<Option<ProfileId>> {
     let Some(id) = claimed.and_then(keys::parse_profile) else { return Ok(None) };
-    Ok(Entry::resolve(source, workspace, id)?.map(|(id, _)| id))
+    Entry::resolve_id(source, workspace, id)
 }

@@ -3,7 +3,7 @@
 use super::codec::Record;
 use super::effects::Effects;
 use super::journal::PayloadBuilder;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::time::Timestamp;
 use crate::store::{Commit, Precondition, Result};
 
@@ -13,6 +13,7 @@ pub(super) struct Prepared {
     pub(super) workspace: WorkspaceId,
     pub(super) time: Timestamp,
     pub(super) preconditions: Vec<Precondition>,
+    pub(super) read_at: Option<Revision>,
     pub(super) payload: Vec<u8>,
     pub(super) records: Vec<Record>,
     pub(super) effects: Effects,
@@ -20,10 +21,10 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(commit: Commit) -> Result<Self> {
-        let Commit { workspace, time, preconditions, facts, projection } = commit;
+        let Commit { workspace, time, preconditions, read_at, facts, projection } = commit;
         let builder = PayloadBuilder::new(&workspace, time);
         let (payload, records) = facts.iter().try_fold(builder, PayloadBuilder::add)?.finish();
         let effects = Effects::of(workspace.clone(), time, &facts, projection)?;
-        Ok(Self { workspace, time, preconditions, payload, records, effects })
+        Ok(Self { workspace, time, preconditions, read_at, payload, records, effects })
     }
 }

@@ -164,8 +164,8 @@ fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: u
 fn find_event(open: &Open, workspace: &WorkspaceId, key: &EventKey) -> Result<Option<StoredEvent>> {
     let memory = Memory { segments: open.segments(), window: open.window(), now: open.index().meta().time };
     let Some(fact) = memory.find(open.index(), workspace, key)? else { return Ok(None) };
-    let owner = Entry::resolve(open.index(), workspace, fact.part)?;
-    Ok(owner.map(|(profile, _)| StoredEvent { profile, event: fact.event }))
+    let owner = Entry::resolve_id(open.index(), workspace, fact.part)?;
+    Ok(owner.map(|profile| StoredEvent { profile, event: fact.event }))
 }
 
 fn timeline(open: &Open, workspace: &WorkspaceId, part: ProfileId) -> Result<Vec<Event>> {

@@ -17,6 +17,7 @@ use super::journal::{self, Segments, Trail};
 use super::keep::Keep;
 use super::manifest::{self, StoreId};
 use super::options::Options;
+use super::recent::Recent;
 use super::recovery::{Recovery, Served};
 use super::space::Space;
 use super::status::{Statistics, Status};
@@ -178,6 +179,7 @@ impl Open {
             space: Arc::clone(&space),
             status: Arc::clone(status),
             window: options.idempotency_window,
+            recent: Recent::default(),
         };
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(|| committer.run());
         let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;

@@ -25,7 +25,7 @@ const SPAN_BYTES: u64 = 256 << 10;
 const GAP_BYTES: u64 = 4 << 10;
 
 /// Where the record of an accepted event lies. A later event has a higher one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::store::embedded) struct EventRef {
     /// The segment's first revision.
     pub(in crate::store::embedded) segment: u64,

@@ -11,11 +11,11 @@ use crate::store::embedded::index::Batch;
 use crate::store::embedded::index::keys::{self, Family};
 use crate::store::{Error, Result};
 
-/// Bytes from which a block is full: large, so that sled has few entries, and small, because a leaf of sled, which it
-/// reads and writes as a whole, has up to sixteen of them.
-const BLOCK_BYTES: usize = 16 << 10;
-/// sled leaks a file for ever for each value of 200 kB and more; what it is given stays well below.
-const CHUNK_BYTES: usize = 48 << 10;
+/// Bytes from which a block is full: large, so that sled has few entries, and small, because sled reads and writes a leaf
+/// with up to sixteen of them as a whole, and makes a file of its own for each leaf of about 200 kB and more.
+const BLOCK_BYTES: usize = 8 << 10;
+/// What a larger block is divided into. sled leaks a file for ever for each value of 200 kB and more.
+const CHUNK_BYTES: usize = 10 << 10;
 
 /// Writes a table from entries in the order of their keys, each key once.
 #[derive(Debug)]

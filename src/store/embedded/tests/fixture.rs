@@ -108,7 +108,7 @@ pub(super) async fn decide(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Co
     }
     let loaded = Loaded { profiles, timelines: parts.into_iter().zip(timelines).collect() };
     let projection = projection::project(&facts, time, &loaded).unwrap_or_else(|never| match never {});
-    Ok(Commit { workspace, time, preconditions, facts, projection })
+    Ok(Commit { workspace, time, preconditions, read_at: None, facts, projection })
 }
 
 struct Loaded {

@@ -91,7 +91,7 @@ async fn a_commit_beyond_the_limit_is_refused_and_changes_nothing() {
     let facts = vec![Fact::Document(Document::Settings(settings))];
     let (workspace, time) = (acme(), crate::domain::time::Timestamp::from_micros(0));
     let (preconditions, projection) = (Vec::new(), crate::domain::projection::Projection::default());
-    let refused = store.commit(Commit { workspace, time, preconditions, facts, projection }).await;
+    let refused = store.commit(Commit { workspace, time, preconditions, read_at: None, facts, projection }).await;
     assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
     assert!(store.takes_writes());
     assert_eq!(store.revision().0, 0);
