@@ -1,9 +1,13 @@
 //! Files that are whole or absent, whatever happens to the machine.
+//!
+//! Every change of the store's own files is made here, and told to [`steps`](super::steps), so that a test can cut the
+//! power between any two of them.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::steps::{self, Step};
 use crate::store::{Error, Result};
 
 /// What a file that is not finished yet ends with; such files are nobody's and may be removed.
@@ -22,12 +26,18 @@ pub(super) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Erro
     Error::Damaged { file: path.display().to_string(), offset, what: what.into() }
 }
 
-/// Makes a directory with its parents, and makes its name durable.
+/// Makes a directory with its parents, and makes each new name durable.
 pub(super) fn make_directory(path: &Path) -> Result<()> {
     if path.is_dir() {
+        // Whoever made it may have been killed before its name was durable. Who may not read the parent cannot help it.
+        let _not_ours_to_sync = sync_parent(path);
         return Ok(());
     }
-    fs::create_dir_all(path).map_err(failed("making", path))?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_directory(parent)?;
+    }
+    steps::tell(&Step::MakeDirectory(path));
+    fs::create_dir(path).map_err(failed("making", path))?;
     sync_parent(path)
 }
 
@@ -35,17 +45,95 @@ pub(super) fn make_directory(path: &Path) -> Result<()> {
 pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let unfinished = unfinished(path);
     let write = || -> io::Result<()> {
+        steps::tell(&Step::Create(&unfinished));
         let mut file = File::create(&unfinished)?;
+        steps::tell(&Step::Write { path: &unfinished, offset: 0, bytes: content });
         file.write_all(content)?;
         file.sync_all()?;
+        steps::tell(&Step::Sync(&unfinished));
+        steps::tell(&Step::Rename { from: &unfinished, to: path });
         fs::rename(&unfinished, path)
     };
     write().map_err(failed("writing", path))?;
     sync_parent(path)
 }
 
+/// A file that is only written behind its end.
+#[derive(Debug)]
+pub(super) struct Appender {
+    path: PathBuf,
+    file: File,
+    end: u64,
+}
+
+impl Appender {
+    /// Opens a file that exists.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = File::options().append(true).open(path)?;
+            let end = file.metadata()?.len();
+            Ok((file, end))
+        };
+        let (file, end) = open().map_err(failed("opening", path))?;
+        Ok(Self { path: path.to_owned(), file, end })
+    }
+
+    /// Makes everything that was written durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        steps::tell(&Step::Sync(&self.path));
+        Ok(())
+    }
+}
+
+impl Appender {
+    /// Cuts off everything behind so many bytes, durably.
+    pub(super) fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        steps::tell(&Step::SetLength { path: &self.path, bytes });
+        self.file.set_len(bytes)?;
+        self.file.sync_all()?;
+        steps::tell(&Step::Sync(&self.path));
+        self.end = bytes;
+        Ok(())
+    }
+}
+
+impl Write for Appender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        steps::tell(&Step::Write { path: &self.path, offset: self.end, bytes });
+        let written = self.file.write(bytes)?;
+        self.end += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Cuts a file off at a length, durably.
+pub(super) fn cut(path: &Path, bytes: u64) -> Result<()> {
+    let cut = || {
+        let file = File::options().write(true).open(path)?;
+        steps::tell(&Step::SetLength { path, bytes });
+        file.set_len(bytes)?;
+        file.sync_all()?;
+        steps::tell(&Step::Sync(path));
+        Ok(())
+    };
+    cut().map_err(failed("cutting", path))
+}
+
+/// Makes the content of a file durable, whoever wrote it.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed("syncing", path))?;
+    steps::tell(&Step::Sync(path));
+    Ok(())
+}
+
 /// Removes a file durably; removing what is not there is no error.
 pub(super) fn remove(path: &Path) -> Result<()> {
+    steps::tell(&Step::Remove(path));
     match fs::remove_file(path) {
         Ok(()) => sync_parent(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -76,12 +164,18 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File> {
 
 /// Makes names in the directory that holds `path` durable.
 pub(super) fn sync_parent(path: &Path) -> Result<()> {
-    let directory = match path.parent() {
+    sync_directory(match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
+    })
+}
+
+/// Makes names in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     let sync = || File::open(directory)?.sync_all();
-    sync().map_err(failed("syncing", directory))
+    sync().map_err(failed("syncing", directory))?;
+    steps::tell(&Step::SyncDirectory(directory));
+    Ok(())
 }
 
 /// The name of a file while it is being written.

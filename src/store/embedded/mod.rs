@@ -17,6 +17,7 @@
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `seen`: which events were accepted within the idempotency window, in sorted runs.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
+//! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
@@ -43,6 +44,7 @@ mod seen;
 mod space;
 mod stage;
 mod status;
+mod steps;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};
 pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
-pub(super) use mark::Mark;
+pub(super) use mark::{Mark, Trust};
 #[cfg(test)]
 pub(super) use meta::Meta;
 pub(super) use place::{Found, Opened, discard, find, load, look, newest};

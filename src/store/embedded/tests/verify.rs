@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, open, options};
-use crate::store::embedded::index::keys;
+use crate::store::embedded::index::{Mark, keys};
 use crate::store::embedded::{EmbeddedStore, Mode, Options, Remedy, Verified, verify};
 use crate::store::{ArtifactStore, Error, Progress, Result, Store};
 
@@ -88,14 +88,17 @@ impl Home {
         path.strip_prefix(&self.data).expect("below").display().to_string()
     }
 
-    /// Changes what is in sled behind the back of everyone.
+    /// Changes what is in sled behind the back of everyone, and closes it as a store that wrote this itself would.
     fn tamper(&self, change: impl FnOnce(&sled::Db)) -> String {
         let newest =
             fs::read_dir(self.data.join("index")).expect("readable").map(|entry| entry.expect("readable").path());
         let newest = newest.filter(|path| path.is_dir()).max().expect("an index");
+        let mut mark = Mark::set(&self.data.join("index")).expect("writable");
         let tree = sled::open(&newest).expect("opens");
         change(&tree);
         tree.flush().expect("flushed");
+        drop(tree);
+        mark.end_well();
         self.name(&newest)
     }
 }
@@ -263,6 +266,15 @@ async fn an_index_that_is_silently_wrong_is_found_and_built_anew() {
         let index = home.tamper(tamper);
         home.is_repaired(&index, Remedy::RebuildIndex).await;
     }
+}
+
+#[tokio::test]
+async fn an_index_whose_files_were_changed_while_it_was_closed_is_found_and_built_anew() {
+    let home = Home::new().await;
+    let index = home.tamper(|_| {});
+    assert_eq!(home.findings(Mode::Look), []);
+    fs::write(home.data.join(&index).join("snap.0000000000FFFFFF.generating"), "").expect("written");
+    home.is_repaired(&index, Remedy::RebuildIndex).await;
 }
 
 fn first_profile(tree: &sled::Db) -> (sled::IVec, sled::IVec) {
