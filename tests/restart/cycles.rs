@@ -3,6 +3,8 @@
 //! A cycle starts a server, lets one writer for each kind of write work, kills the server, kills further starts in one
 //! of several phases, and then holds what is left to what the writers were told.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,19 +15,25 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::backups;
 use crate::server::Server;
 use crate::writers::{Events, Fault, Merges, Route, Rules, SourcePriorities, Training, Writer};
 
 /// A load that comes to nothing ends here; every cycle of a healthy server is over long before.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a checkpoint is waited for, with a server that is busy enough to make one.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// What else is killed in a cycle, before the server may start in peace. A new phase is one entry.
-const PHASES: [(&str, Phase); 5] = [
+const PHASES: [(&str, Phase); 7] = [
     ("nothing else", Phase::Nothing),
     ("a start before it serves", Phase::Start { within_ms: 400 }),
     ("two starts before they serve", Phase::TwoStarts { within_ms: 200 }),
     ("the rebuilding of the index", Phase::Rebuild { within_ms: 1_500 }),
     ("an orderly stop", Phase::Stop { within_ms: 150 }),
+    ("a checkpoint", Phase::Checkpoint { within_ms: 10 }),
+    ("a backup and its restoring", Phase::Backup { within_ms: 200 }),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +43,8 @@ enum Phase {
     TwoStarts { within_ms: u64 },
     Rebuild { within_ms: u64 },
     Stop { within_ms: u64 },
+    Checkpoint { within_ms: u64 },
+    Backup { within_ms: u64 },
 }
 
 /// How much is done, by default little.
@@ -78,7 +88,7 @@ async fn nothing_acknowledged_is_lost_halved_or_doubled_by_kills() {
             let compared = home.take().expect("a directory").compare_all().await;
             compared.unwrap_or_else(|fault| panic!("after cycle {cycle}: {fault}"));
         }
-        if plan.cycles > 10 && (cycle + 1) % 10 == 0 {
+        if (cycle + 1) % 10 == 0 || cycle + 1 == plan.cycles {
             eprintln!("{} of {} cycles, {acknowledged} events acknowledged, 0 faults", cycle + 1, plan.cycles);
         }
     }
@@ -107,8 +117,8 @@ impl Home {
 
     /// One cycle; the number of events that were acknowledged before the kill.
     async fn cycle(&mut self, events: u64, phase: Phase, random: &mut Xoshiro256PlusPlus) -> Result<u64, Fault> {
-        let home = self.directory.path();
-        let server = Server::start(home).await;
+        let home = self.directory.path().join("data");
+        let server = Server::start(&home).await;
         let (progress, mut seen) = watch::channel(0);
         let mut writing = JoinSet::new();
         for (position, mut writer) in self.writers.drain(..).enumerate() {
@@ -129,10 +139,7 @@ impl Home {
             () = tokio::time::sleep(LOAD_TIMEOUT) => return Err("the writers come to nothing".to_owned()),
         }
         pause(random.gen_range(0..40)).await;
-        if let Phase::Stop { within_ms } = phase {
-            server.terminate();
-            pause(random.gen_range(0..within_ms)).await;
-        }
+        phase.begin(&server, &home, random).await;
         server.kill();
         let mut writers = writing.join_all().await;
         writers.sort_by_key(|(position, ..)| *position);
@@ -141,17 +148,26 @@ impl Home {
             self.writers.push(writer);
         }
         let acknowledged = *seen.borrow();
-        phase.play(home, random).await;
-        let server = Server::start(home).await;
-        for writer in &mut self.writers {
-            writer.settle(server.channel()).await?;
+        phase.play(&home, random).await;
+        let server = Server::start(&home).await;
+        self.settle(&server).await?;
+        if let Phase::Backup { .. } = phase {
+            backups::replace(server, &home, random).await?;
+            let server = Server::start(&home).await;
+            self.settle(&server).await?;
         }
-        server.kill();
         Ok(acknowledged)
     }
 
+    async fn settle(&mut self, server: &Server) -> Result<(), Fault> {
+        for writer in &mut self.writers {
+            writer.settle(server.channel()).await?;
+        }
+        Ok(())
+    }
+
     async fn compare_all(mut self) -> Result<(), Fault> {
-        let server = Server::start(self.directory.path()).await;
+        let server = Server::start(&self.directory.path().join("data")).await;
         for writer in &mut self.writers {
             writer.compare_all(server.channel()).await?;
         }
@@ -160,10 +176,27 @@ impl Home {
 }
 
 impl Phase {
+    /// Begins what the death of the server is to interrupt.
+    async fn begin(self, server: &Server, home: &Path, random: &mut Xoshiro256PlusPlus) {
+        match self {
+            Self::Stop { within_ms } => {
+                server.terminate();
+                pause(random.gen_range(0..within_ms)).await;
+            }
+            Self::Checkpoint { within_ms } => {
+                let begun = tokio::time::timeout(CHECKPOINT_TIMEOUT, until_checkpoint(home)).await;
+                begun.expect("a checkpoint is begun");
+                pause(random.gen_range(0..within_ms)).await;
+            }
+            Self::Backup { within_ms } => backups::begin(server, home, within_ms, random).await,
+            Self::Nothing | Self::Start { .. } | Self::TwoStarts { .. } | Self::Rebuild { .. } => {}
+        }
+    }
+
     /// Kills what the phase is about, after the server of the cycle is dead.
     async fn play(self, home: &Path, random: &mut Xoshiro256PlusPlus) {
         let (starts, within_ms) = match self {
-            Self::Nothing | Self::Stop { .. } => return,
+            Self::Nothing | Self::Stop { .. } | Self::Checkpoint { .. } | Self::Backup { .. } => return,
             Self::Start { within_ms } => (1, within_ms),
             Self::TwoStarts { within_ms } => (2, within_ms),
             Self::Rebuild { within_ms } => {
@@ -179,7 +212,19 @@ impl Phase {
     }
 }
 
+/// Waits until a checkpoint is being written, or was since this began.
+async fn until_checkpoint(home: &Path) {
+    let names = || -> BTreeSet<OsString> {
+        let files = std::fs::read_dir(home.join("checkpoints")).into_iter().flatten().flatten();
+        files.map(|file| file.file_name()).collect()
+    };
+    let before = names();
+    while names().is_subset(&before) {
+        pause(1).await;
+    }
+}
+
 /// The moment of a kill is the one thing here that time decides.
-async fn pause(milliseconds: u64) {
+pub(crate) async fn pause(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

@@ -1,5 +1,6 @@
 //! What was acknowledged survives the death of the process.
 
+mod backups;
 mod cycles;
 mod full_disk;
 mod proof;

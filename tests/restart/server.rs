@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_rapport");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rapport");
 /// Variables that choose our cases.
 const OURS: [&str; 3] = ["RAPPORT_FAULT_", "RAPPORT_KILL_", "RAPPORT_SIMULATION_"];
 /// A start takes no longer than this, also where everything is rebuilt on a machine that does much else.
@@ -48,8 +48,9 @@ impl Server {
         for (name, _) in std::env::vars().filter(|(name, _)| OURS.iter().any(|ours| name.starts_with(ours))) {
             command.env_remove(name);
         }
-        // Small segments, so that they end often.
-        command.env("RAPPORT_LOG_FORMAT", "json").env("RAPPORT_STORAGE_SEGMENT_BYTES", "1048576");
+        // Small segments, so that they end often, and a checkpoint after as many bytes.
+        command.env("RAPPORT_LOG_FORMAT", "json");
+        command.env("RAPPORT_STORAGE_SEGMENT_BYTES", "1048576").env("RAPPORT_STORAGE_CHECKPOINT_BYTES", "1048576");
         let mut process = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
         let (sender, address) = oneshot::channel();

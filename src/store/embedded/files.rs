@@ -7,6 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+
 use super::steps::{self, Step};
 use crate::store::{Error, Result};
 
@@ -43,19 +45,51 @@ pub(super) fn make_directory(path: &Path) -> Result<()> {
 
 /// Writes a file so that after a power cut it has either this content or the one before.
 pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let unfinished = unfinished(path);
-    let write = || -> io::Result<()> {
-        steps::tell(&Step::Create(&unfinished));
-        let mut file = File::create(&unfinished)?;
-        steps::tell(&Step::Write { path: &unfinished, offset: 0, bytes: content });
-        file.write_all(content)?;
-        file.sync_all()?;
-        steps::tell(&Step::Sync(&unfinished));
-        steps::tell(&Step::Rename { from: &unfinished, to: path });
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(failed("writing", path))?;
-    sync_parent(path)
+    let mut file = Unfinished::begin(path)?;
+    file.write(content)?;
+    file.finish()
+}
+
+/// A file that gets its name, or takes the place of the one before, once it is whole and durable. Dropped before that,
+/// it leaves nothing behind; what a process that was killed leaves says by its name that it is nobody's.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    file: Appender,
+    is_finished: bool,
+}
+
+impl Unfinished {
+    pub(super) fn begin(path: &Path) -> Result<Self> {
+        Ok(Self { file: Appender::create(&unfinished(path))?, is_finished: false })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(failed("writing", &self.file.path))
+    }
+
+    /// Makes what was written so far durable, which nobody sees yet.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.file.sync().map_err(failed("syncing", &self.file.path))
+    }
+
+    /// Makes the file durable, and then its name.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.sync()?;
+        let path = self.file.path.with_extension("");
+        steps::tell(&Step::Rename { from: &self.file.path, to: &path });
+        fs::rename(&self.file.path, &path).map_err(failed("naming", &path))?;
+        self.is_finished = true;
+        sync_parent(&path)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // Whoever opens the directory next removes what stays.
+            let _gone_or_not = give_up(&self.file.path);
+        }
+    }
 }
 
 /// A file that is only written behind its end.
@@ -67,6 +101,13 @@ pub(super) struct Appender {
 }
 
 impl Appender {
+    /// Makes a file, or takes all content from the one that is there.
+    fn create(path: &Path) -> Result<Self> {
+        steps::tell(&Step::Create(path));
+        let file = File::create(path).map_err(failed("making", path))?;
+        Ok(Self { path: path.to_owned(), file, end: 0 })
+    }
+
     /// Opens a file that exists.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let open = || {
@@ -84,9 +125,7 @@ impl Appender {
         steps::tell(&Step::Sync(&self.path));
         Ok(())
     }
-}
 
-impl Appender {
     /// Cuts off everything behind so many bytes, durably.
     pub(super) fn cut(&mut self, bytes: u64) -> io::Result<()> {
         steps::tell(&Step::SetLength { path: &self.path, bytes });
@@ -139,6 +178,24 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed("removing", path)(error)),
     }
+}
+
+/// Removes a file of which nobody minds whether it is back after a power cut.
+pub(super) fn give_up(path: &Path) -> io::Result<()> {
+    steps::tell(&Step::Remove(path));
+    fs::remove_file(path)
+}
+
+/// Makes a file that takes so many bytes of the disk, or none. Its content is of no interest, and so nothing of it is
+/// made durable.
+pub(super) fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
+    steps::tell(&Step::Create(path));
+    let file = File::create(path)?;
+    steps::tell(&Step::SetLength { path, bytes });
+    fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(|error| {
+        let _nothing_was_kept = give_up(path);
+        error.into()
+    })
 }
 
 /// Reads a file, or `None` where there is none.

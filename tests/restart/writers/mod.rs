@@ -53,6 +53,6 @@ fn end(status: &tonic::Status) -> Option<Result<(), Fault>> {
 }
 
 /// A call that a server that was started anew must answer.
-fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, Fault> {
+pub(crate) fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, Fault> {
     answer.map(tonic::Response::into_inner).map_err(|status| format!("a call is refused: {status}"))
 }

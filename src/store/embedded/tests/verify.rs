@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, open, options};
+use crate::domain::id::Revision;
+use crate::store::embedded::checkpoints::Writer;
 use crate::store::embedded::index::{Mark, keys};
 use crate::store::embedded::{EmbeddedStore, Mode, Options, Remedy, Verified, verify};
 use crate::store::{ArtifactStore, Error, Progress, Result, Store};
@@ -305,7 +307,11 @@ async fn a_damaged_checkpoint_is_removed_and_one_that_is_ahead_of_the_journal_sh
         assert!(!newest.exists());
         fs::write(&newest, whole).expect("mended");
     }
-    fs::rename(&newest, checkpoints.join("00000000000000999999.checkpoint")).expect("renamed");
+    let ahead = checkpoints.join("00000000000000999999.checkpoint");
+    fs::copy(&newest, &ahead).expect("copied");
+    home.is_repaired(&home.name(&ahead), Remedy::RemoveLeftover).await;
+    let writer = Writer::begin(&ahead, options(&home.data).new_store_id, Revision(999_999)).expect("begun");
+    writer.finish().expect("finished");
     home.is_lost("journal");
 }
 

@@ -15,7 +15,9 @@ use super::cases::{self, Random};
 use super::disk::Image;
 use crate::domain::fact::Fact;
 use crate::domain::id::Revision;
-use crate::store::embedded::tests::fixture::{Contents, acme, contents, copy, fill, options, read_contents};
+use crate::store::embedded::tests::fixture::{
+    Contents, acme, belongs, commit, contents, copy, event, fill, options, read_contents,
+};
 use crate::store::embedded::{EmbeddedStore, Options};
 use crate::store::{ArtifactStore, CommitReader, CommitStore, Error, Store};
 
@@ -31,19 +33,34 @@ struct Victim {
     /// How often it is chosen, beside the others.
     share: u32,
     is_one: fn(&Path) -> bool,
+    /// What is gone with it and is no fault, so that the start depends on the victim.
+    without: Option<&'static str>,
 }
 
-const VICTIMS: [Victim; 6] = [
-    Victim { name: "a segment", share: 6, is_one: |path| path.starts_with("journal") },
-    Victim { name: "the manifest", share: 1, is_one: |path| path == Path::new("MANIFEST") },
-    Victim { name: "the mark", share: 1, is_one: |path| path == Path::new("index/MARK") },
-    Victim { name: "the index", share: 4, is_one: |path| path.starts_with("index") && path.ends_with("db") },
+const VICTIMS: [Victim; 8] = [
+    Victim { name: "a segment", share: 6, is_one: |path| path.starts_with("journal"), without: None },
+    Victim { name: "the manifest", share: 1, is_one: |path| path == Path::new("MANIFEST"), without: None },
+    Victim { name: "the mark", share: 1, is_one: |path| path == Path::new("index/MARK"), without: None },
+    Victim {
+        name: "the index",
+        share: 4,
+        is_one: |path| path.starts_with("index") && path.ends_with("db"),
+        without: None,
+    },
     Victim {
         name: "a file beside the index",
         share: 2,
         is_one: |path| path.starts_with("index") && !path.ends_with("db"),
+        without: None,
     },
-    Victim { name: "an artifact", share: 1, is_one: |path| path.starts_with("artifacts") },
+    Victim { name: "an artifact", share: 1, is_one: |path| path.starts_with("artifacts"), without: None },
+    Victim { name: "a checkpoint", share: 1, is_one: |path| path.starts_with("checkpoints"), without: None },
+    Victim {
+        name: "a checkpoint beside no index",
+        share: 4,
+        is_one: |path| path.starts_with("checkpoints"),
+        without: Some("index"),
+    },
 ];
 
 /// What is done to a file's content.
@@ -87,7 +104,7 @@ const MOVES: [(&str, Move); 4] = [
 ];
 
 /// Files that something else left there.
-const LEFTOVERS: [&str; 12] = [
+const LEFTOVERS: [&str; 17] = [
     "MANIFEST.tmp",
     "journal/00000000000000000999.journal.tmp",
     "journal/00000000000000000999.journal",
@@ -99,6 +116,11 @@ const LEFTOVERS: [&str; 12] = [
     "index/1/blobs/77",
     "index/7/db",
     "artifacts/acme/churn-9.tmp",
+    "checkpoints/00000000000000000300.checkpoint.tmp",
+    "checkpoints/00000000000000000300.checkpoint",
+    "checkpoints/00000000000000999999.checkpoint",
+    "checkpoints/notes.txt",
+    "RESERVE",
     "lost+found/#12",
 ];
 
@@ -126,6 +148,7 @@ impl Original {
         let home = tempfile::tempdir().expect("a directory");
         let store = EmbeddedStore::open(small_segments(home.path())).expect("opens");
         fill(&store).await;
+        two_checkpoints(&store, home.path()).await;
         for version in [ARTIFACT, "churn-2"] {
             let version = version.parse().expect("a version");
             store.put_artifact(&acme(), &version, artifact(version.as_str())).await.expect("kept");
@@ -168,6 +191,9 @@ impl Original {
         let file = of_kind.choose(random).unwrap_or_else(|| panic!("{} is not among {:?}", victim.name, self.files));
         let other = of_kind.choose(random).expect("the same at least");
         let what = format!("{} ({})", victim.name, file.display());
+        if let Some(gone) = victim.without {
+            fs::remove_dir_all(home.join(gone)).expect("removable");
+        }
         if random.gen_ratio(1, 4) {
             let (name, change) = MOVES.choose(random).expect("some");
             change(home, file, other);
@@ -277,8 +303,19 @@ async fn facts(store: &EmbeddedStore) -> Result<Vec<Vec<Fact>>, Error> {
     Ok(facts)
 }
 
+/// Commits until there are as many checkpoints as are kept.
+async fn two_checkpoints(store: &EmbeddedStore, home: &Path) {
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
+    for number in 1_000.. {
+        if image(&home.join("checkpoints")).keys().filter(|path| is_one(path)).count() >= 2 {
+            return;
+        }
+        commit(store, vec![belongs(1, event(number))]).await.expect("commits");
+    }
+}
+
 fn small_segments(home: &Path) -> Options {
-    Options { segment_bytes: 40_000, ..options(home) }
+    Options { segment_bytes: 40_000, checkpoint_bytes: 1, ..options(home) }
 }
 
 fn artifact(version: &str) -> Vec<u8> {

@@ -15,7 +15,7 @@ use crate::domain::fact::Fact;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelVersion;
 use crate::store::embedded::tests::fixture::{acme, belongs, commit, copy, decide, event, history, options};
-use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
 use crate::store::{ArtifactStore, CommitStore, Store};
 
 /// From this event on, customers are left who have nothing to do with each other, so that many can write at once.
@@ -26,6 +26,10 @@ const QUIET_OWNERS: std::ops::Range<u8> = 6..12;
 const LARGE_EVENTS: i64 = 120;
 /// Sizes from which a segment is full: one for each commit, a few, one for all.
 const SEGMENT_BYTES: [u64; 4] = [1, 2_000, 60_000, u64::MAX];
+/// Bytes of the journal after which a checkpoint is due: at once, after a few commits, never.
+const CHECKPOINT_BYTES: [u64; 4] = [1, 1, 4_000, u64::MAX];
+/// What is kept back for a full disk, so that its file is among those that come and go.
+const RESERVE_BYTES: u64 = 4 << 10;
 
 /// Names of artifacts that come and go.
 pub(super) const ARTIFACTS: usize = 3;
@@ -88,7 +92,10 @@ impl Default for Start {
 /// The options of a store below `root`. Two names deep, so that a directory with a new parent is among the writes.
 pub(super) fn options_below(root: &Path, random: &mut Random) -> Options {
     let segment_bytes = SEGMENT_BYTES[random.gen_range(0..SEGMENT_BYTES.len())];
-    Options { segment_bytes, ..options(&root.join(HOME)) }
+    let checkpoint_bytes = CHECKPOINT_BYTES[random.gen_range(0..CHECKPOINT_BYTES.len())];
+    let defaults = options(&root.join(HOME));
+    let disk = DiskLimits { reserve_bytes: RESERVE_BYTES, ..defaults.disk };
+    Options { segment_bytes, checkpoint_bytes, disk, ..defaults }
 }
 
 /// The store's directory below the one that is listened to.
