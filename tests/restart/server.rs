@@ -120,9 +120,13 @@ impl Drop for Server {
     }
 }
 
-/// The address, from the log line that tells it. Others go to where a failing test shows them.
+/// The address, from the log line that tells it. Others go to where a failing test shows them, and so does what is said
+/// by a program that does not even come to log.
 fn served_address(line: &str) -> Option<String> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else {
+        eprintln!("{line}");
+        return None;
+    };
     if line["message"] == "serving" {
         return Some(format!("http://{}", line["address"].as_str()?));
     }
