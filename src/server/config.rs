@@ -236,6 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn every_key_can_be_set_by_the_environment() {
+        let defaults = Config::default_table().expect("a table");
+        for key in environment::keys(&defaults) {
+            let text = match environment::lookup(&defaults, &key).expect("a value") {
+                toml::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let variables = [(environment::variable(&key), text)];
+            assert_eq!(
+                load("", &variables.each_ref().map(|(name, text)| (name.as_str(), text.as_str()))).expect("reads"),
+                Config::default(),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
     fn what_we_do_not_know_is_refused() {
         for (text, variables) in [
             ("listn = \"127.0.0.1:1\"", &[][..]),

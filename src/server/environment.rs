@@ -48,6 +48,7 @@ pub(super) fn overlay(
             Some(Value::Integer(_)) => {
                 Value::Integer(text.parse().with_context(|| format!("{name} must be a number"))?)
             }
+            Some(Value::Float(_)) => Value::Float(text.parse().with_context(|| format!("{name} must be a number"))?),
             Some(Value::Boolean(_)) => {
                 Value::Boolean(text.parse().with_context(|| format!("{name} must be true or false"))?)
             }

@@ -4,6 +4,7 @@
 //! wrong. After every step everything that can be read is compared with the model and held to the promises. A failure
 //! names its seed and shrinks to a short history.
 
+mod clock;
 mod history;
 mod model;
 mod system;

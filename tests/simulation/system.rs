@@ -110,6 +110,11 @@ impl System {
         self.clock.now()
     }
 
+    /// Sets the clock.
+    pub(crate) fn shift(&self, days: i64) {
+        self.clock.micros.fetch_add(days * 86_400_000_000, Ordering::Relaxed);
+    }
+
     pub(crate) async fn ingest(&self, drafts: &[Draft]) -> Vec<Answer> {
         use rapport::app::OutcomeStatus::{Acceptable, Accepted, Duplicate, Rejected};
         let incoming = |draft: &Draft| IncomingEvent { draft: draft.clone(), violations: Violations::new() };

@@ -11,7 +11,8 @@ use crate::store::{Error, Result};
 /// Where they lie in a data directory.
 pub(super) const DIRECTORY: &str = "artifacts";
 const MAGIC: [u8; 4] = *b"RPMA";
-const FORMAT: u32 = 1;
+/// Since 2 the content begins with the file's name.
+const FORMAT: u32 = 2;
 
 /// `artifacts/<workspace>/<version>`. Both names are plain words by their types.
 #[derive(Debug, Clone)]
@@ -26,7 +27,8 @@ impl Artifacts {
         let path = self.path(workspace, version);
         files::make_directory(&self.0)?;
         files::make_directory(&self.0.join(workspace.as_str()))?;
-        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, bytes))
+        let named = [name(&path).as_slice(), bytes].concat();
+        files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &named))
     }
 
     pub(super) fn get(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<Option<Vec<u8>>> {
@@ -61,12 +63,22 @@ impl Artifacts {
     }
 }
 
-/// The bytes in a file, which must be what was kept.
+/// The bytes in a file, which must be what was kept under its name.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let Some(file) = files::read(path)? else { return Ok(None) };
     match codec::open_file(MAGIC, &file) {
-        Ok((FORMAT, bytes)) => Ok(Some(bytes.to_vec())),
+        Ok((FORMAT, named)) => match named.strip_prefix(name(path).as_slice()) {
+            Some(bytes) => Ok(Some(bytes.to_vec())),
+            None => Err(files::damaged(path, 0, "the file was written under another name")),
+        },
         Ok((found, _)) => Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT }),
         Err(what) => Err(files::damaged(path, 0, what)),
     }
+}
+
+/// What the content begins with, so that a file that was copied over another is not taken for it: workspace and version,
+/// each with a zero behind it, which no name has.
+fn name(path: &Path) -> Vec<u8> {
+    let names = [path.parent().and_then(Path::file_name), path.file_name()];
+    names.into_iter().flatten().flat_map(|name| [name.as_encoded_bytes(), &[0]].concat()).collect()
 }

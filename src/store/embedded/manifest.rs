@@ -1,5 +1,6 @@
 //! What a data directory is: its format, and which store it holds.
 
+use std::fs;
 use std::path::Path;
 
 use super::{codec, files};
@@ -17,7 +18,11 @@ pub(super) type StoreId = [u8; 16];
 /// Reads the manifest, or writes the first one of a directory that holds no journal yet.
 pub(super) fn open(directory: &Path, new_store_id: StoreId) -> Result<StoreId> {
     if directory.join(NAME).exists() || directory.join("journal").exists() {
-        return read(directory);
+        // Whoever wrote it may have been killed before its name was durable.
+        files::sync_directory(directory)?;
+        let store = read(directory)?;
+        check_journal(directory)?;
+        return Ok(store);
     }
     write(directory, new_store_id)?;
     Ok(new_store_id)
@@ -37,6 +42,16 @@ pub(super) fn read(directory: &Path) -> Result<StoreId> {
 /// Writes the manifest of a store.
 pub(super) fn write(directory: &Path, store: StoreId) -> Result<()> {
     files::write_atomically(&directory.join(NAME), &codec::seal_file(MAGIC, FORMAT, &store))
+}
+
+/// The index is begun after the journal: where there is one, the journal was lost, and no new one may take its place.
+fn check_journal(directory: &Path) -> Result<()> {
+    let journal = directory.join("journal");
+    let has_files = fs::read_dir(&journal).is_ok_and(|mut files| files.next().is_some());
+    if !has_files && directory.join("index").exists() {
+        return Err(files::damaged(&journal, 0, "the journal is missing beside an index"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -71,5 +86,19 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("journal")).expect("writable");
         assert!(matches!(open(directory.path(), [1; 16]), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn an_index_without_its_journal_is_no_reason_to_begin_a_new_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        open(directory.path(), [1; 16]).expect("new");
+        open(directory.path(), [1; 16]).expect("killed before its journal was begun");
+        std::fs::create_dir(directory.path().join("index")).expect("writable");
+        for journal in ["missing", "empty"] {
+            let refused = open(directory.path(), [1; 16]);
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{journal}: {refused:?}");
+            assert_eq!(directory.path().join("journal").exists(), journal == "empty");
+            std::fs::create_dir_all(directory.path().join("journal")).expect("writable");
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `tables`: what sled is given, sorted tables that are merged as they become many.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
+//! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
@@ -43,6 +44,7 @@ mod recovery;
 mod space;
 mod stage;
 mod status;
+mod steps;
 mod store;
 mod tables;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::changes::{Placed, changes};
 use super::checkpoints::{Reader, Shelf};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::index::{self, Duties, Flusher, Index, Mark};
+use super::index::{self, Duties, Flusher, Index, Mark, Trust};
 use super::journal::{self, Frame, Journal, Segments};
 use super::keep::Keep;
 use super::manifest::StoreId;
@@ -46,7 +46,11 @@ impl Recovery<'_> {
     pub(super) fn recover(&self, journal: &mut Journal) -> Result<Served> {
         let directory = self.options.directory.join("index");
         files::make_directory(&directory)?;
-        let is_trusted = Mark::is_trusted(&directory)?;
+        let trust = Mark::trust(&directory)?;
+        if trust == Trust::Changed {
+            tracing::warn!("the files of the index are not what they were when it was closed; it is rebuilt");
+        }
+        let is_trusted = trust == Trust::Trusted;
         let mark = if is_trusted { Some(Mark::set(&directory)?) } else { None };
         let found = index::find(&directory, self.store, self.options.index_cache_bytes)?;
         if let Some(found) = &found {

@@ -4,11 +4,10 @@
 //! cannot be opened where nothing is free. So commits stop while there is still room, the index is only written to
 //! where there is room for it, and a file of zeroes is given up when there is not.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::statvfs;
 
 use super::files;
 use super::options::DiskLimits;
@@ -70,19 +69,19 @@ impl Space {
         let Ok(room) = self.room() else { return };
         let bytes = self.limits.reserve_bytes.min(room.total / SHARE);
         let path = self.reserve();
-        if bytes == 0 || path.exists() || room.free < self.limit(room).saturating_add(2 * bytes) {
+        // One that is shorter was being made when the process ended: it would give nothing when it is needed.
+        let is_kept = path.metadata().is_ok_and(|found| found.len() >= bytes);
+        if bytes == 0 || is_kept || room.free < self.limit(room).saturating_add(2 * bytes) {
             return;
         }
-        let kept = File::create(&path).and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, bytes)?));
-        if let Err(error) = kept {
+        if let Err(error) = files::allocate(&path, bytes) {
             tracing::warn!(%error, bytes, "no room could be kept back; the index may have to be rebuilt on a full disk");
-            let _nothing_was_kept = std::fs::remove_file(&path);
         }
     }
 
     /// Gives up what was kept back. False where there was nothing.
     fn release_reserve(&self) -> bool {
-        match std::fs::remove_file(self.reserve()) {
+        match files::give_up(&self.reserve()) {
             Ok(()) => {
                 tracing::warn!("the disk is full; the room that was kept back is used now");
                 true
@@ -139,5 +138,14 @@ mod tests {
         assert!(!roomy.has_room_for_index(1 << 60) && !roomy.reserve().exists(), "there is none even with it");
         space(directory.path(), u64::MAX).keep_reserve();
         assert!(!roomy.reserve().exists(), "nothing is kept back of too little");
+    }
+
+    #[test]
+    fn a_reserve_whose_making_was_cut_short_is_made_anew() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let roomy = space(directory.path(), 0);
+        std::fs::write(roomy.reserve(), "").expect("writable");
+        roomy.keep_reserve();
+        assert_eq!(roomy.reserve().metadata().expect("kept").len(), 1 << 20);
     }
 }

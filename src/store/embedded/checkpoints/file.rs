@@ -1,12 +1,13 @@
 //! The file of one checkpoint.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::shelf;
 use crate::domain::id::Revision;
 use crate::store::embedded::codec::{u32_at, u64_at};
-use crate::store::embedded::files::{self, damaged, failed};
+use crate::store::embedded::files::{Unfinished, damaged, failed};
 use crate::store::embedded::manifest::StoreId;
 use crate::store::{Error, Result};
 
@@ -27,20 +28,16 @@ const SYNC_BYTES: usize = 8 << 20;
 
 /// A checkpoint that is being written. Dropped before it is finished, it leaves nothing behind.
 pub(in crate::store::embedded) struct Writer {
-    path: PathBuf,
-    unfinished: PathBuf,
-    file: File,
+    file: Unfinished,
     block: Vec<u8>,
     entries: u64,
     bytes: u64,
     unsynced: usize,
-    is_finished: bool,
 }
 
 impl Writer {
     /// Begins the checkpoint of a commit at its path.
     pub(in crate::store::embedded) fn begin(path: &Path, store: StoreId, revision: Revision) -> Result<Self> {
-        let unfinished = files::unfinished(path);
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -48,9 +45,8 @@ impl Writer {
         header[28..36].copy_from_slice(&revision.0.to_le_bytes());
         let checksum = crc32c::crc32c(&header[..CHECKSUM_AT]);
         header[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
-        let file = File::create(&unfinished).map_err(failed("making", &unfinished))?;
-        let (path, block) = (path.to_owned(), Vec::with_capacity(BLOCK_BYTES_MAX));
-        let mut writer = Self { path, unfinished, file, block, entries: 0, bytes: 0, unsynced: 0, is_finished: false };
+        let (file, block) = (Unfinished::begin(path)?, Vec::with_capacity(BLOCK_BYTES_MAX));
+        let mut writer = Self { file, block, entries: 0, bytes: 0, unsynced: 0 };
         writer.write(&header)?;
         Ok(writer)
     }
@@ -73,10 +69,7 @@ impl Writer {
         let checksum = crc32c::crc32c(&self.block);
         let end = [&0_u32.to_le_bytes()[..], &checksum.to_le_bytes(), &self.block].concat();
         self.write(&end)?;
-        self.file.sync_all().map_err(failed("syncing", &self.unfinished))?;
-        fs::rename(&self.unfinished, &self.path).map_err(failed("naming", &self.path))?;
-        self.is_finished = true;
-        files::sync_parent(&self.path)?;
+        self.file.finish()?;
         Ok(self.bytes)
     }
 
@@ -97,23 +90,14 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(failed("writing", &self.unfinished))?;
+        self.file.write(bytes)?;
         self.bytes += bytes.len() as u64;
         self.unsynced += bytes.len();
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
-            self.file.sync_data().map_err(failed("syncing", &self.unfinished))?;
+            self.file.sync()?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            // The next opening removes what stays.
-            let _gone_or_not = fs::remove_file(&self.unfinished);
-        }
     }
 }
 
@@ -154,6 +138,10 @@ impl Reader {
             return Err(damaged(path, 0, "the checkpoint belongs to another store"));
         }
         let (revision, offset) = (Revision(u64_at(&header, 28)), HEADER_BYTES as u64);
+        // What it holds is held against the journal by its name, before anybody has read it.
+        if shelf::revision(path) != Some(revision) {
+            return Err(damaged(path, 0, format!("the file is the checkpoint of commit {revision}")));
+        }
         Ok(Self { path: path.to_owned(), file: BufReader::new(file), offset, entries: 0, revision, bytes })
     }
 
@@ -216,6 +204,8 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const STORE: StoreId = [3; 16];
@@ -272,6 +262,16 @@ mod tests {
         }
         fs::write(&path, [&whole[..], b"x"].concat()).expect("writable");
         assert!(read(&path).is_err(), "longer");
+    }
+
+    #[test]
+    fn a_checkpoint_under_the_name_of_another_is_not_taken_for_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, other) = (directory.path().join("7.checkpoint"), directory.path().join("6.checkpoint"));
+        write(&path, 60);
+        fs::copy(&path, &other).expect("copied");
+        assert!(matches!(Reader::open(&other, STORE), Err(Error::Damaged { .. })));
+        assert!(Reader::open(&path, STORE).is_ok());
     }
 
     #[test]

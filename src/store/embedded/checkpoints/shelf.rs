@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::file::Writer;
+use super::file::{Reader, Writer};
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::files::{self, failed};
@@ -37,7 +37,11 @@ impl Shelf {
         for entry in fs::read_dir(&directory).map_err(failed("listing", &directory))? {
             let path = entry.map_err(failed("listing", &directory))?.path();
             match revision(&path) {
-                Some(revision) => revisions.push(revision),
+                // One whose header says something else holds nothing that is known, and must not count as the newest.
+                Some(revision) => match Reader::open(&path, store) {
+                    Ok(_) => revisions.push(revision),
+                    Err(error) => tracing::warn!(%error, "a checkpoint cannot be used"),
+                },
                 None if path.extension().and_then(OsStr::to_str) == Some(files::UNFINISHED) => files::remove(&path)?,
                 None => tracing::warn!(file = %path.display(), "a file among the checkpoints is none"),
             }
@@ -112,6 +116,17 @@ mod tests {
         let bytes = writer.finish().expect("finished");
         shelf.add(Revision(revision), bytes);
         shelf.tidy().expect("removed");
+    }
+
+    #[test]
+    fn a_file_that_is_no_checkpoint_does_not_count_as_the_newest() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || Shelf::open(directory.path(), [1; 16], 1_000).expect("opens");
+        let mut shelf = open();
+        make(&mut shelf, 3);
+        fs::write(shelf.path(Revision(4)), "not one").expect("written");
+        fs::copy(shelf.path(Revision(3)), shelf.path(Revision(5))).expect("copied");
+        assert_eq!(open().newest(), Some(Revision(3)));
     }
 
     #[test]

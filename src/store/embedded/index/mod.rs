@@ -22,5 +22,5 @@ pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};
 pub(super) use flusher::{Duties, Flusher};
 pub(super) use layers::{Change, Index, Source};
-pub(super) use mark::Mark;
+pub(super) use mark::{Mark, Trust};
 pub(super) use place::{Found, Opened, discard, find, load, look, newest};

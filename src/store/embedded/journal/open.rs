@@ -1,6 +1,5 @@
 //! Opening the journal: what is whole, what was torn, what is damaged.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,6 +45,8 @@ pub(in crate::store::embedded) fn open(directory: &Path, store: StoreId) -> Resu
         segment::create(directory, &segment::Header { store, first, ..segment::Header::FIRST })?;
         segments.push(first);
     }
+    // The name of the newest one may be as young as the death of the process that gave it.
+    files::sync_directory(directory)?;
     load(directory, store, segments)
 }
 
@@ -67,16 +68,13 @@ impl Journal {
         (segment::path(&self.directory, self.segments.last().copied().unwrap_or_default()), self.end)
     }
 
-    /// Cuts off what was torn.
+    /// Cuts off what was torn, and makes the rest durable: a process that was killed between its write and its sync
+    /// leaves whole frames that only the system has. They are about to be seen, and a repeat of their events to be
+    /// answered as a duplicate. Older segments were synced before the next one was begun.
     pub(in crate::store::embedded) fn cut(&mut self) -> Result<()> {
-        let Some(torn) = self.torn.take() else { return Ok(()) };
+        let Some(torn) = self.torn.take() else { return files::sync(&self.end().0) };
         tracing::warn!(file = %torn.path.display(), offset = torn.offset, torn.what, "cutting off an unfinished write");
-        let cut = || {
-            let file = File::options().write(true).open(&torn.path)?;
-            file.set_len(torn.offset)?;
-            file.sync_all()
-        };
-        cut().map_err(failed("cutting", &torn.path))
+        files::cut(&torn.path, torn.offset)
     }
 
     /// Gives every commit after `applied` to `apply`, in order.

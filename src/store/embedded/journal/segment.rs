@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::id::Revision;
 use crate::store::embedded::codec::{u32_at, u64_at};
-use crate::store::embedded::files::{self, damaged, failed};
+use crate::store::embedded::files::{self, Appender, damaged, failed};
 use crate::store::embedded::manifest::StoreId;
 use crate::store::{Error, Result};
 
@@ -45,7 +45,7 @@ pub(super) fn file_name(first: Revision) -> String {
 }
 
 /// Makes a segment that is durable with its name before anything is written to it.
-pub(super) fn create(directory: &Path, header: &Header) -> Result<File> {
+pub(super) fn create(directory: &Path, header: &Header) -> Result<Appender> {
     let path = path(directory, header.first);
     if path.exists() {
         return Err(damaged(&path, 0, "the next segment exists already"));
@@ -55,9 +55,8 @@ pub(super) fn create(directory: &Path, header: &Header) -> Result<File> {
 }
 
 /// Opens a segment to write behind its end.
-pub(super) fn open_for_append(directory: &Path, first: Revision) -> Result<File> {
-    let path = path(directory, first);
-    File::options().append(true).open(&path).map_err(failed("opening", &path))
+pub(super) fn open_for_append(directory: &Path, first: Revision) -> Result<Appender> {
+    Appender::open(&path(directory, first))
 }
 
 /// The first revisions of all segments, in order. Removes what was not finished.

@@ -1,6 +1,5 @@
 //! Writing behind the journal's end. One thread owns the writer.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use super::segment;
 use super::segments::EventRef;
 use crate::domain::id::Revision;
 use crate::store::embedded::codec::Record;
-use crate::store::embedded::files::failed;
+use crate::store::embedded::files::{Appender, failed};
 use crate::store::embedded::manifest::StoreId;
 use crate::store::{Error, Result};
 
@@ -25,14 +24,13 @@ pub(super) trait Sink: Write + Send {
     fn cut(&mut self, bytes: u64) -> io::Result<()>;
 }
 
-impl Sink for File {
+impl Sink for Appender {
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        Appender::sync(self)
     }
 
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
-        self.set_len(bytes)?;
-        self.sync_all()
+        Appender::cut(self, bytes)
     }
 }
 

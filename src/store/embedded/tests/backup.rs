@@ -64,12 +64,12 @@ async fn a_backup_that_is_made_while_writes_go_on_answers_like_the_store_at_its_
     let home = tempfile::tempdir().expect("a directory");
     let [data, image, restored, backup] = ["data", "image", "restored", "backup"].map(|name| home.path().join(name));
     let store = Arc::new(open_in_segments(&data));
-    fill(&store).await;
+    fill(&*store).await;
     put_artifact(&store, &ARTIFACT).await;
     let writer = Arc::clone(&store);
     let goes_on = tokio::spawn(async move {
         for number in EVENTS..EVENTS + 200 {
-            commit(&writer, vec![belongs(1, event(number))]).await.expect("commits");
+            commit(&*writer, vec![belongs(1, event(number))]).await.expect("commits");
         }
     });
     let made = back_up(&store, &backup).await.expect("backed up");
@@ -115,7 +115,7 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
     let [data, restored, backup] = ["data", "restored", "backup"].map(|name| home.path().join(name));
     let store = EmbeddedStore::open(Options { checkpoint_bytes: 1, ..options(&data) }).expect("opens");
     let store = Arc::new(store);
-    fill(&store).await;
+    fill(&*store).await;
     let (begin, begun) = std::sync::mpsc::channel();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let observer = Box::new(move |_| {
@@ -129,7 +129,7 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
         async move { store.back_up(request).await }
     });
     begun.recv().expect("at work");
-    let live = contents(&store).await;
+    let live = contents(&*store).await;
     let checkpoints = || {
         let entries = fs::read_dir(data.join("checkpoints")).expect("readable").map(|entry| entry.expect("readable"));
         entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "checkpoint")).count()
@@ -137,7 +137,7 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
     let mut number = EVENTS;
     // Large enough that the next checkpoint is due, until more are there than are kept.
     while checkpoints() < 4 {
-        commit(&store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
+        commit(&*store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
         number += 200;
     }
     drop(release);
@@ -146,7 +146,7 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
     bring_back(&backup, &restored).expect("restored");
     assert_eq!(contents(&open(&restored)).await, live);
     while checkpoints() > 2 {
-        commit(&store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
+        commit(&*store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
         number += 200;
     }
 }
@@ -374,7 +374,7 @@ async fn a_second_backup_at_once_is_refused_and_closing_ends_the_first() {
     let home = tempfile::tempdir().expect("a directory");
     let [data, backup, other] = ["data", "backup", "other"].map(|name| home.path().join(name));
     let store = Arc::new(open(&data));
-    fill(&store).await;
+    fill(&*store).await;
     let (begin, begun) = std::sync::mpsc::channel();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let observer = Box::new(move |_| {

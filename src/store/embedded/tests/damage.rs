@@ -83,3 +83,17 @@ async fn a_damaged_artifact_is_not_served() {
     let refused = store.artifact(&acme(), &version).await;
     assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_model_that_was_copied_over_another_is_not_taken_for_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let [one, other] = ["churn-1", "churn-2"].map(|version| version.parse().expect("a version"));
+    store.put_artifact(&acme(), &one, vec![1; 100]).await.expect("kept");
+    store.put_artifact(&acme(), &other, vec![2; 100]).await.expect("kept");
+    let artifacts = directory.path().join("artifacts/acme");
+    fs::copy(artifacts.join("churn-2"), artifacts.join("churn-1")).expect("copied");
+    let refused = store.artifact(&acme(), &one).await;
+    assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+    assert_eq!(store.artifact(&acme(), &other).await.expect("readable"), Some(vec![2; 100]));
+}

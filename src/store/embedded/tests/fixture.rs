@@ -16,7 +16,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Map, Value};
 use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
-use crate::store::{Commit, CommitStore, DocumentReader, EventReader, Precondition, ProfileReader, Result};
+use crate::store::{Commit, Precondition, Result, Store};
 
 /// Events of [`fill`].
 pub(super) const EVENTS: i64 = 600;
@@ -85,11 +85,11 @@ pub(super) fn merge(survivor: u8, source: u8) -> Fact {
 }
 
 /// Commits facts as `app` would after reading everything.
-pub(super) async fn commit(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Revision> {
+pub(super) async fn commit(store: &dyn Store, facts: Vec<Fact>) -> Result<Revision> {
     store.commit(decide(store, facts).await?).await
 }
 
-pub(super) async fn decide(store: &EmbeddedStore, facts: Vec<Fact>) -> Result<Commit> {
+pub(super) async fn decide(store: &dyn Store, facts: Vec<Fact>) -> Result<Commit> {
     let workspace = acme();
     let ids: Vec<_> = projection::touched(&facts).into_iter().collect();
     let found = store.profiles(&workspace, &ids).await?;
@@ -129,22 +129,27 @@ impl Before for Loaded {
 }
 
 /// Commits late events, merges of merges, a profile of more than 64 KiB, long timelines and documents.
-pub(super) async fn fill(store: &EmbeddedStore) {
+pub(super) async fn fill(store: &dyn Store) {
     for number in 0..EVENTS {
-        let mut owner = u8::try_from(number % 3).expect("small") * 4 + 1;
-        if number < 40 {
-            owner = u8::try_from(number).expect("small") % PROFILES + 1;
-        }
-        let mut facts = vec![belongs(owner, event(number))];
-        match number {
-            40 => facts.insert(0, merge(2, 3)),
-            45 => facts.insert(0, merge(1, 2)),
-            50 => facts.push(Fact::Document(Document::Settings(Settings::default()))),
-            60 => facts.insert(0, merge(5, 12)),
-            _ => {}
-        }
-        commit(store, facts).await.expect("commits");
+        commit(store, history(number)).await.expect("commits");
     }
+}
+
+/// The facts of one commit of [`fill`].
+pub(super) fn history(number: i64) -> Vec<Fact> {
+    let mut owner = u8::try_from(number % 3).expect("small") * 4 + 1;
+    if number < 40 {
+        owner = u8::try_from(number).expect("small") % PROFILES + 1;
+    }
+    let mut facts = vec![belongs(owner, event(number))];
+    match number {
+        40 => facts.insert(0, merge(2, 3)),
+        45 => facts.insert(0, merge(1, 2)),
+        50 => facts.push(Fact::Document(Document::Settings(Settings::default()))),
+        60 => facts.insert(0, merge(5, 12)),
+        _ => {}
+    }
+    facts
 }
 
 /// Everything that can be read from a store, as bytes where it has bytes.
@@ -160,25 +165,30 @@ pub(super) struct Contents {
     documents: Vec<(Revision, Document)>,
 }
 
-pub(super) async fn contents(store: &EmbeddedStore) -> Contents {
+pub(super) async fn contents(store: &dyn Store) -> Contents {
+    read_contents(store).await.expect("readable")
+}
+
+/// The same, where something may be unreadable.
+pub(super) async fn read_contents(store: &dyn Store) -> Result<Contents> {
     let workspace = acme();
     let ids: Vec<_> = (0..=PROFILES).map(id).collect();
     let users: Vec<_> = (0..=PROFILES).map(user).collect();
     let keys: Vec<_> = (-1..EVENTS + 1).map(key).collect();
-    let scanned = store.scan_profiles(&workspace, None, 1_000).await.expect("readable");
-    let found = store.find_events(&workspace, &keys).await.expect("readable");
-    let documents = store.documents(&workspace, DocumentKind::Settings, None, 10).await.expect("readable");
-    let by_id = store.profiles(&workspace, &ids).await.expect("readable");
-    Contents {
+    let scanned = store.scan_profiles(&workspace, None, 1_000).await?;
+    let found = store.find_events(&workspace, &keys).await?;
+    let documents = store.documents(&workspace, DocumentKind::Settings, None, 10).await?;
+    let by_id = store.profiles(&workspace, &ids).await?;
+    Ok(Contents {
         revision: store.revision(),
-        workspaces: store.workspaces().await.expect("readable"),
+        workspaces: store.workspaces().await?,
         profiles: scanned.iter().map(|profile| postcard::to_stdvec(profile).expect("encodable")).collect(),
         by_id: by_id.into_iter().map(|profile| profile.map(|profile| profile.id)).collect(),
-        owners: store.owners(&workspace, &users).await.expect("readable"),
-        timelines: store.timelines(&workspace, &ids).await.expect("readable"),
+        owners: store.owners(&workspace, &users).await?,
+        timelines: store.timelines(&workspace, &ids).await?,
         found: found.into_iter().map(|found| found.map(|found| found.profile)).collect(),
         documents: documents.into_iter().map(|document| (document.revision, document.value)).collect(),
-    }
+    })
 }
 
 /// What a backup that knows nothing of us, or a power cut, makes of a directory: its files as they are just now.

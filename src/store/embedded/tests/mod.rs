@@ -2,6 +2,7 @@
 
 mod backup;
 mod damage;
+pub(super) mod faults;
 mod fixture;
 mod recovery;
 mod verify;

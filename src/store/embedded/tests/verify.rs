@@ -7,6 +7,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, open, options};
+use crate::domain::id::Revision;
+use crate::store::embedded::checkpoints::Writer;
+use crate::store::embedded::index::Mark;
 use crate::store::embedded::index::keys::{self, Family};
 use crate::store::embedded::tables::tests::{Entries, forge as forge_entries};
 use crate::store::embedded::{EmbeddedStore, Mode, Options, Remedy, Verified, verify};
@@ -89,19 +92,25 @@ impl Home {
         path.strip_prefix(&self.data).expect("below").display().to_string()
     }
 
-    /// Changes what is in sled behind the back of everyone. Returns the name of the index.
+    /// Changes what is in sled behind the back of everyone, and closes it as a store that wrote this itself would.
+    /// Returns the name of the index.
     fn tamper(&self, change: impl FnOnce(&sled::Db)) -> String {
         let newest = self.index();
+        let mut mark = Mark::set(&self.data.join("index")).expect("writable");
         let tree = sled::open(&newest).expect("opens");
         change(&tree);
         tree.flush().expect("flushed");
+        drop(tree);
+        mark.end_well();
         self.name(&newest)
     }
 
     /// Changes entries of the index behind the back of everyone. Returns the name of the index.
     fn forge(&self, change: impl FnOnce(&mut Entries)) -> String {
         let newest = self.index();
+        let mut mark = Mark::set(&self.data.join("index")).expect("writable");
         forge_entries(&newest, change);
+        mark.end_well();
         self.name(&newest)
     }
 
@@ -282,6 +291,15 @@ fn profile(entries: &Entries, position: usize) -> (sled::IVec, sled::IVec) {
 }
 
 #[tokio::test]
+async fn an_index_whose_files_were_changed_while_it_was_closed_is_found_and_built_anew() {
+    let home = Home::new().await;
+    let index = home.tamper(|_| {});
+    assert_eq!(home.findings(Mode::Look), []);
+    fs::write(home.data.join(&index).join("snap.0000000000FFFFFF.generating"), "").expect("written");
+    home.is_repaired(&index, Remedy::RebuildIndex).await;
+}
+
+#[tokio::test]
 async fn an_index_that_cannot_be_opened_is_built_anew_and_one_that_is_missing_is_no_fault() {
     let home = Home::new().await;
     let index = home.tamper(|_| {});
@@ -305,7 +323,11 @@ async fn a_damaged_checkpoint_is_removed_and_one_that_is_ahead_of_the_journal_sh
         assert!(!newest.exists());
         fs::write(&newest, whole).expect("mended");
     }
-    fs::rename(&newest, checkpoints.join("00000000000000999999.checkpoint")).expect("renamed");
+    let ahead = checkpoints.join("00000000000000999999.checkpoint");
+    fs::copy(&newest, &ahead).expect("copied");
+    home.is_repaired(&home.name(&ahead), Remedy::RemoveLeftover).await;
+    let writer = Writer::begin(&ahead, options(&home.data).new_store_id, Revision(999_999)).expect("begun");
+    writer.finish().expect("finished");
     home.is_lost("journal");
 }
 

@@ -39,7 +39,7 @@ async fn one_of_a_group_that_conflicts_is_refused_alone() {
     // All of them decide on the same empty store, eight on each customer: one of the eight is first.
     let mut decided = Vec::new();
     for writer in 0..64_u8 {
-        decided.push(decide(&store, vec![belongs(writer % 8, event(i64::from(writer)))]).await.expect("decided"));
+        decided.push(decide(&*store, vec![belongs(writer % 8, event(i64::from(writer)))]).await.expect("decided"));
     }
     let mut commits = tokio::task::JoinSet::new();
     for commit in decided {
@@ -67,7 +67,7 @@ async fn commits_wait_for_an_index_that_falls_behind_and_none_is_lost() {
             for batch in 0..20_i64 {
                 let number = i64::from(writer) * 100_000 + batch * 500;
                 let facts = (number..number + 500).map(|number| belongs(writer, event(number * 77 + 1)));
-                commit(&store, facts.collect()).await.expect("commits");
+                commit(&*store, facts.collect()).await.expect("commits");
             }
         });
     }
@@ -76,7 +76,7 @@ async fn commits_wait_for_an_index_that_falls_behind_and_none_is_lost() {
         let timeline = store.timelines(&acme(), &[id(writer)]).await.expect("readable").remove(0);
         assert_eq!(timeline.len(), 10_000);
     }
-    let live = contents(&store).await;
+    let live = contents(&*store).await;
     store.close().await.expect("closes");
     drop(store);
     assert_eq!(contents(&open(directory.path())).await, live);

@@ -21,7 +21,8 @@ pub(super) fn look(
     let mut findings = Vec::new();
     for path in folders::entries(&directory.join(checkpoints::DIRECTORY))? {
         let Some(revision) = checkpoints::revision(&path) else { continue };
-        if revision > inspected.last {
+        // One that is not of this commit, by its header, shows nothing but that it is damaged.
+        if revision > inspected.last && checkpoints::Reader::open(&path, store).is_ok() {
             let lost = recovery::lost(inspected.last, revision, &path);
             findings.push(Finding::new(directory.join("journal"), lost, Remedy::RestoreBackup));
         }

@@ -7,7 +7,7 @@ use super::finding::{Finding, Remedy};
 use super::workshop::{self, Workshop};
 use crate::domain::fact::Fact;
 use crate::domain::time::Timestamp;
-use crate::store::embedded::index::{self, Found, Mark, Opened, Source as _, keys};
+use crate::store::embedded::index::{self, Found, Mark, Opened, Source as _, Trust, keys};
 use crate::store::embedded::journal::{self, Frame, Inspected, Journal};
 use crate::store::embedded::manifest::StoreId;
 use crate::store::embedded::meter::Meter;
@@ -34,7 +34,7 @@ pub(super) fn look(
     let Some(newest) = newest else {
         return Ok(vec![Finding::new(directory, "there is no index; the next start builds it", Remedy::Nothing)]);
     };
-    let is_trusted = Mark::is_trusted(&directory)?;
+    let trust = Mark::trust(&directory)?;
     let workshop = Workshop::open(&options.directory)?;
     let (found, rebuilt) = (workshop.bench("found")?, workshop.bench("rebuilt")?);
     workshop::copy(&newest, &found.join("1"), meter)?;
@@ -49,9 +49,13 @@ pub(super) fn look(
     if let Err(Error::Damaged { file, offset, what }) = recovery::check_end(&journal, opened.meta.applied, &directory) {
         return Ok(vec![Finding::new(file, what, Remedy::RestoreBackup).at(offset)]);
     }
-    if !is_trusted {
-        let what = "the machine stopped while the index was written; the next start builds it anew";
-        return Ok(vec![Finding::new(newest, what, Remedy::Nothing)]);
+    match trust {
+        Trust::Trusted => {}
+        Trust::Unknown => {
+            let what = "the machine stopped while the index was written; the next start builds it anew";
+            return Ok(vec![Finding::new(newest, what, Remedy::Nothing)]);
+        }
+        Trust::Changed => return wrong("its files are not what they were when it was closed".to_owned()),
     }
     let comparison = Comparison { options, store, journal: &journal, inspected };
     // sled panics where it finds what it does not expect.
