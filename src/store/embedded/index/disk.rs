@@ -56,19 +56,13 @@ impl Disk {
     /// Applies changes atomically.
     pub(in crate::store::embedded) fn apply(&self, changes: Batch) -> Result<()> {
         let mut batch = sled::Batch::default();
-        let mut written = Vec::with_capacity(changes.0.len());
         for (key, value) in changes.0 {
             match value {
-                Some(value) => {
-                    written.push(key.clone());
-                    batch.insert(key, value);
-                }
+                Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
-        self.tree.apply_batch(batch).map_err(failed)?;
-        // sled's cache counts what is read: what is only written would stay in memory for ever.
-        written.iter().try_for_each(|key| self.tree.get(key).map(drop).map_err(failed))
+        self.tree.apply_batch(batch).map_err(failed)
     }
 
     /// Hands everything to the operating system.
