@@ -65,9 +65,9 @@ impl Committer {
 
     /// Begins a group once there is room for it, in memory and on disk.
     fn begin(&mut self) -> Result<Group> {
-        self.index.wait_for_room(|| self.space.check().is_ok());
+        self.index.wait_for_room(|| self.space.check_with(&self.index).is_ok());
         self.status.check()?;
-        self.space.check()?;
+        self.space.check_with(&self.index)?;
         self.writer.begin().map_err(|error| self.judge(error))
     }
 

@@ -44,6 +44,7 @@ impl Recovery<'_> {
     /// Brings the index to the end of the journal. Cuts the journal's torn tail, once it is sure that nobody was told
     /// that it is durable.
     pub(super) fn recover(&self, journal: &mut Journal) -> Result<Served> {
+        self.space.prepare_start();
         let directory = self.options.directory.join("index");
         files::make_directory(&directory)?;
         let trust = Mark::trust(&directory)?;
@@ -158,6 +159,8 @@ impl Served {
     fn start(opened: index::Opened, mark: Mark, duties: Duties, status: &Arc<Status>) -> Result<Self> {
         let index = Arc::new(Index::new(opened, Arc::clone(status)));
         let space = Arc::clone(&duties.space);
+        // The process before may have used it up; a disk can be full again before the first flush.
+        space.keep_reserve();
         let flusher = Flusher::new(Arc::clone(&index), duties);
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(|| flusher.run());
         let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;

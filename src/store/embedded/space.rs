@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::files;
+use super::index::Index;
 use super::options::DiskLimits;
 use crate::store::{Error, Result};
 
@@ -45,11 +46,22 @@ impl Space {
     pub(super) fn check(&self) -> Result<()> {
         // A file system that does not answer will refuse the write itself.
         let Ok(room) = self.room() else { return Ok(()) };
-        let limit = self.limit(room);
+        // What was given up for the index is not for commits: they would be taken and refused by turns.
+        let limit = self.limit(room).saturating_add(self.given_up(room));
         if room.free >= limit {
             return Ok(());
         }
         Err(Error::DiskFull(format!("{} bytes are free and {limit} are to stay free", room.free)))
+    }
+
+    /// Fails also where an index that takes no more commits cannot be brought to disk: whoever waited for it would wait
+    /// until somebody makes room.
+    pub(super) fn check_with(&self, index: &Index) -> Result<()> {
+        self.check()?;
+        if index.is_full() && !self.has_room_for_index(index.bytes()) {
+            return Err(Error::DiskFull("there is no room for the index, which is behind the journal".to_owned()));
+        }
+        Ok(())
     }
 
     /// Whether so much can be written without coming near the limit.
@@ -57,17 +69,30 @@ impl Space {
         self.room().map_or(true, |room| room.free >= self.limit(room).saturating_add(bytes))
     }
 
-    /// Whether the index may be given so many bytes. Gives up the reserve where that makes the difference.
+    /// Whether the index may be given so many bytes. Gives up half of the reserve where that makes the difference; the
+    /// other half is for the next start.
     pub(super) fn has_room_for_index(&self, bytes: u64) -> bool {
+        let of_start = self.room().map_or(0, |room| self.reserve_bytes(room) / 2);
+        self.fits_index(bytes) || (self.release_reserve(of_start) && self.fits_index(bytes))
+    }
+
+    /// Gives up the rest of the reserve on a disk that has no room for what a start writes: the mark of the index, and
+    /// what sled writes while it opens. Others may have filled the disk to its last byte meanwhile.
+    pub(super) fn prepare_start(&self) {
+        if !self.fits_index(0) {
+            self.release_reserve(0);
+        }
+    }
+
+    fn fits_index(&self, bytes: u64) -> bool {
         let needed = |room: Room| bytes.saturating_mul(AMPLIFICATION) + MARGIN_BYTES.min(room.total / SHARE);
-        let fits = || self.room().map_or(true, |room| room.free >= needed(room));
-        fits() || (self.release_reserve() && fits())
+        self.room().map_or(true, |room| room.free >= needed(room))
     }
 
     /// Keeps the reserve back, where there is so much room that it does not bring the limit nearer.
     pub(super) fn keep_reserve(&self) {
         let Ok(room) = self.room() else { return };
-        let bytes = self.limits.reserve_bytes.min(room.total / SHARE);
+        let bytes = self.reserve_bytes(room);
         let path = self.reserve();
         // One that is shorter was being made when the process ended: it would give nothing when it is needed.
         let is_kept = path.metadata().is_ok_and(|found| found.len() >= bytes);
@@ -79,19 +104,29 @@ impl Space {
         }
     }
 
-    /// Gives up what was kept back. False where there was nothing.
-    fn release_reserve(&self) -> bool {
-        match files::give_up(&self.reserve()) {
-            Ok(()) => {
-                tracing::warn!("the disk is full; the room that was kept back is used now");
-                true
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => {
-                tracing::warn!(%error, "the room that was kept back cannot be used");
-                false
-            }
+    /// Gives up what was kept back beyond so many bytes. False where there is no more.
+    fn release_reserve(&self, kept: u64) -> bool {
+        let path = self.reserve();
+        match path.metadata() {
+            Ok(found) if found.len() > kept => {}
+            _ => return false,
         }
+        let given = if kept == 0 { files::remove(&path) } else { files::cut(&path, kept) };
+        match given {
+            Ok(()) => tracing::warn!("the disk is full; the room that was kept back is used now"),
+            Err(error) => tracing::warn!(%error, "the room that was kept back cannot be used"),
+        }
+        true
+    }
+
+    /// How much of the reserve is not there.
+    fn given_up(&self, room: Room) -> u64 {
+        self.reserve_bytes(room).saturating_sub(self.reserve().metadata().map_or(0, |found| found.len()))
+    }
+
+    /// What is kept back where there is room for it.
+    fn reserve_bytes(&self, room: Room) -> u64 {
+        self.limits.reserve_bytes.min(room.total / SHARE)
     }
 
     fn limit(&self, room: Room) -> u64 {
@@ -135,9 +170,24 @@ mod tests {
         roomy.keep_reserve();
         assert_eq!(roomy.reserve().metadata().expect("kept").len(), 1 << 20);
         assert!(roomy.has_room_for_index(1) && roomy.reserve().exists(), "there is room without it");
-        assert!(!roomy.has_room_for_index(1 << 60) && !roomy.reserve().exists(), "there is none even with it");
+        assert!(!roomy.has_room_for_index(1 << 60), "there is none even with it");
+        assert_eq!(roomy.reserve().metadata().expect("half of it").len(), 1 << 19, "the other half is for a start");
+        roomy.prepare_start();
+        assert!(roomy.reserve().exists(), "there is room for a start without it");
+        assert!(!roomy.has_room_for_index(1 << 60) && roomy.release_reserve(0) && !roomy.reserve().exists());
         space(directory.path(), u64::MAX).keep_reserve();
         assert!(!roomy.reserve().exists(), "nothing is kept back of too little");
+    }
+
+    #[test]
+    fn what_is_given_up_for_the_index_does_not_let_commits_in_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let roomy = space(directory.path(), 0);
+        let room = roomy.room().expect("a disk");
+        roomy.keep_reserve();
+        assert_eq!(roomy.given_up(room), 0);
+        assert!(!roomy.has_room_for_index(1 << 60));
+        assert_eq!(roomy.given_up(room), 1 << 19);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl EmbeddedStore {
     /// Whether commits are taken.
     pub(super) fn takes_writes(&self) -> bool {
         let open = locks::read(&self.open).as_ref().map(Arc::clone);
-        self.status.check().is_ok() && open.is_some_and(|open| open.space.check().is_ok())
+        self.status.check().is_ok() && open.is_some_and(|open| open.space.check_with(open.index()).is_ok())
     }
 
     /// Where commits go.
