@@ -18,8 +18,8 @@ pub struct Options {
     /// Bytes of the journal after which the next checkpoint is made; a checkpoint that is larger than that is followed by
     /// the next one after as many bytes as it has.
     pub checkpoint_bytes: u64,
-    /// Memory for profiles and identifiers that were read or written lately, about 800 bytes for each customer. What does
-    /// not fit is read from disk.
+    /// Bytes of memory for profiles and identifiers that were read or written lately; what does not fit is read from
+    /// disk. What sled and the allocator take comes on top.
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,

@@ -43,3 +43,29 @@ fn digest(key: &[u8]) -> u128 {
     digest.copy_from_slice(&blake3::hash(key).as_bytes()[..16]);
     u128::from_le_bytes(digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_was_replaced_is_never_given_also_where_the_new_one_is_too_large_to_keep() {
+        let cache = Cache::new(1 << 20);
+        let value = |byte: u8, bytes: usize| Bytes::from(vec![byte; bytes]);
+        cache.put(b"key", value(1, 100));
+        assert_eq!(cache.get(b"key"), Some(value(1, 100)));
+        cache.put(b"key", value(2, 10 << 20));
+        assert!(cache.get(b"key").is_none_or(|kept| kept == value(2, 10 << 20)));
+    }
+
+    #[test]
+    fn it_keeps_within_its_bound() {
+        let cache = Cache::new(1 << 20);
+        for number in 0..10_000_u32 {
+            cache.put(&number.to_be_bytes(), Bytes::from(vec![0; 1_000]));
+        }
+        let kept = (0..10_000_u32).filter(|number| cache.get(&number.to_be_bytes()).is_some()).count();
+        assert!((1..=1 << 10).contains(&kept), "{kept} values of 1,000 bytes");
+        assert!(Cache::new(0).get(b"key").is_none());
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::disk::{Batch, Bytes};
 use super::keys::Family;
 use super::layers::Index;
-use super::stored::Stored;
+use super::table_set::TableSet;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
 use crate::store::embedded::tables::{Addition, Garbage, Merge, Step};
@@ -20,7 +20,7 @@ pub(super) struct Compactor {
 }
 
 impl Compactor {
-    pub(super) fn new(family: Family, stored: &Stored) -> Self {
+    pub(super) fn new(family: Family, stored: &TableSet) -> Self {
         Self { family, merge: None, next_id: stored.of(family).next_id(), garbage: Garbage::default() }
     }
 
@@ -29,7 +29,7 @@ impl Compactor {
     pub(super) fn add(
         &mut self,
         index: &Index,
-        (stored, batch): (&mut Stored, &mut Batch),
+        (stored, batch): (&mut TableSet, &mut Batch),
         (entries, newest): (BTreeMap<Bytes, Bytes>, Timestamp),
         oldest: Timestamp,
     ) -> Result<()> {
@@ -37,9 +37,9 @@ impl Compactor {
         let merge = self.merge.as_ref();
         let mut tables = stored.of(self.family).without_older_than(oldest, merge, &mut self.garbage);
         if !entries.is_empty() {
-            let addition = Addition { id: self.next_id, newest, entries };
+            let addition = Addition { id: self.next_id, newest, entries, merge };
             self.next_id += 1;
-            tables = tables.with_added(&index.disk, addition, (merge, &mut self.garbage), batch)?;
+            tables = tables.with_added(&index.disk, addition, &mut self.garbage, batch)?;
         }
         tables.put_list(batch)?;
         stored.set(self.family, tables);

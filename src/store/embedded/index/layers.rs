@@ -10,7 +10,7 @@ use super::keys::{EventHash, Family};
 use super::meta::Meta;
 use super::place::Opened;
 use super::signal::Signal;
-use super::stored::Stored;
+use super::table_set::TableSet;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -63,7 +63,7 @@ struct Layers {
     frozen: Option<Arc<Layer>>,
     /// Describes everything up to the active layer.
     meta: Meta,
-    stored: Stored,
+    stored: TableSet,
     /// The last commit whose effects are in sled.
     flushed: Revision,
     /// How many layers went to sled.
@@ -184,7 +184,7 @@ impl Index {
     }
 
     /// Lets go of the frozen layer, which is in sled now, as are all commits up to `flushed`.
-    pub(super) fn thaw(&self, frozen: &Layer, stored: Stored, flushed: Revision) {
+    pub(super) fn thaw(&self, frozen: &Layer, stored: TableSet, flushed: Revision) {
         // Until the layer is gone nobody looks into the cache for what it has.
         for (key, value) in &frozen.entries {
             self.cache.put(key, value.clone());
@@ -199,12 +199,12 @@ impl Index {
     }
 
     /// The tables that readers read.
-    pub(super) fn stored(&self) -> Stored {
+    pub(super) fn stored(&self) -> TableSet {
         locks::read(&self.layers).stored.clone()
     }
 
     /// Replaces the tables by others that say the same.
-    pub(super) fn set_stored(&self, stored: Stored) {
+    pub(super) fn set_stored(&self, stored: TableSet) {
         locks::write(&self.layers).stored = stored;
     }
 
@@ -216,13 +216,18 @@ impl Index {
         };
         let value = tables.find(&self.disk, key)?;
         if let Some(value) = &value {
-            let layers = locks::read(&self.layers);
-            // A value that was written meanwhile is newer. It is in a layer, or a flush has put it into the cache.
-            if layers.flushes == flushes && layers.get(key).is_none() {
-                self.cache.put(key, value.clone());
-            }
+            self.remember(key, value, flushes);
         }
         Ok(value)
+    }
+
+    /// Puts a value into the cache that was read when so many layers had gone to sled, unless a newer one was written
+    /// meanwhile: that is in a layer, or a flush has put it into the cache.
+    fn remember(&self, key: &[u8], value: &Bytes, flushes: u64) {
+        let layers = locks::read(&self.layers);
+        if layers.flushes == flushes && layers.get(key).is_none() {
+            self.cache.put(key, value.clone());
+        }
     }
 }
 
@@ -302,5 +307,62 @@ impl Layer {
         let range = self.entries.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
         let within = range.take_while(move |(key, _)| key.starts_with(prefix)).take(limit);
         within.map(|(key, value)| (key.clone(), value.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"key";
+
+    /// What a reader has that read the value of sled just before a commit replaced it.
+    struct Reader {
+        index: Index,
+        old: Bytes,
+        flushes: u64,
+    }
+
+    impl Reader {
+        fn new() -> Self {
+            let index = Index::new(Opened::temporary([3; 16]), Arc::default());
+            Self { index, old: Bytes::from(b"old"), flushes: 0 }
+        }
+
+        fn replace(&self) {
+            let entries = vec![(KEY.into(), Bytes::from(b"new"))];
+            self.index.publish(Change { entries, applied: Revision(1), ..Change::default() });
+        }
+
+        /// Takes the layer to sled, as far as readers of the cache can tell.
+        fn flush(&self) {
+            let (layer, meta) = self.index.freeze().expect("a layer");
+            self.index.thaw(&layer, self.index.stored(), meta.applied);
+        }
+
+        fn remember(&self) {
+            self.index.remember(KEY, &self.old, self.flushes);
+        }
+
+        fn sees(&self) -> Bytes {
+            self.index.get(KEY).expect("readable").expect("there")
+        }
+    }
+
+    #[test]
+    fn a_reader_that_was_overtaken_by_a_commit_or_its_flush_leaves_nothing_old_in_the_cache() {
+        let orders: [&[fn(&Reader)]; 3] = [
+            &[Reader::remember, Reader::replace, Reader::flush],
+            &[Reader::replace, Reader::remember, Reader::flush],
+            &[Reader::replace, Reader::flush, Reader::remember],
+        ];
+        for (number, order) in orders.into_iter().enumerate() {
+            let reader = Reader::new();
+            order.iter().for_each(|step| step(&reader));
+            assert_eq!(reader.sees(), b"new", "order {number}");
+        }
+        let undisturbed = Reader::new();
+        undisturbed.remember();
+        assert_eq!(undisturbed.sees(), b"old");
     }
 }

@@ -15,8 +15,8 @@ mod mark;
 mod meta;
 mod place;
 mod signal;
-mod stored;
 mod sweep;
+mod table_set;
 
 pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};

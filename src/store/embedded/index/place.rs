@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::disk::{Batch, Disk, failed as sled_failed};
 use super::keys;
 use super::meta::Meta;
-use super::stored::Stored;
+use super::table_set::TableSet;
 use crate::store::embedded::checkpoints::Reader;
 use crate::store::embedded::files::failed;
 use crate::store::embedded::manifest::StoreId;
@@ -29,7 +29,7 @@ const SLED_CACHE_BYTES: u64 = 16 << 20;
 pub(in crate::store::embedded) struct Opened {
     pub(in crate::store::embedded) disk: Disk,
     pub(in crate::store::embedded) meta: Meta,
-    pub(in crate::store::embedded) stored: Stored,
+    pub(in crate::store::embedded) stored: TableSet,
     pub(super) cache: Cache,
 }
 
@@ -107,7 +107,7 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_r
     let mut batch = Batch::default();
     batch.insert(&keys::META, meta.encode()?);
     disk.apply(batch)?;
-    let stored = Stored::load(&disk)?;
+    let stored = TableSet::load(&disk)?;
     Ok(Opened { disk, meta, stored, cache })
 }
 
@@ -136,7 +136,7 @@ fn open_sled(path: &Path, cache_bytes: u64, new: Option<Meta>) -> Result<Opened>
     }
     let meta = disk.get(&keys::META)?.as_deref().and_then(Meta::decode);
     let meta = meta.ok_or_else(|| Error::Index("the index does not say what it holds".to_owned()))?;
-    let stored = Stored::load(&disk)?;
+    let stored = TableSet::load(&disk)?;
     Ok(Opened { disk, meta, stored, cache: Cache::new(cache_bytes) })
 }
 
@@ -158,7 +158,7 @@ fn generations(directory: &Path) -> Result<Vec<u64>> {
 impl Opened {
     /// An empty one that ends with the test that made it.
     pub(in crate::store::embedded) fn temporary(store: StoreId) -> Self {
-        let (disk, meta, stored) = (Disk::temporary(), Meta::empty(store), Stored::empty());
+        let (disk, meta, stored) = (Disk::temporary(), Meta::empty(store), TableSet::empty());
         Self { disk, meta, stored, cache: Cache::new(1 << 20) }
     }
 }

@@ -100,7 +100,7 @@ impl Table {
     /// Reads what belongs into memory.
     pub(super) fn load(disk: &Disk, family: Family, label: Label) -> Result<Arc<Self>> {
         let blocks = label.blocks as usize;
-        let mut fences = Vec::with_capacity(blocks);
+        let mut fences = Vec::new();
         for number in 0..blocks.div_ceil(FENCES_PER_KEY) {
             let stored = disk.get(&keys::fences(family, label.id, number as u32))?;
             let stored = stored.ok_or_else(|| Error::Index("fences of a table are missing".to_owned()))?;

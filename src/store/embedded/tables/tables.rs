@@ -71,16 +71,16 @@ impl Tables {
         self.list.iter().map(|table| table.label.id + 1).max().unwrap_or(0)
     }
 
-    /// The list with a further table. The newest one so far is written anew with it where it is small, unless `merge`
-    /// is about to take it in.
+    /// The list with a further table. The newest one so far is written anew with it where it is small, unless a merge is
+    /// about to take it in.
     pub(in crate::store::embedded) fn with_added(
         &self,
         disk: &Disk,
-        addition: Addition,
-        (merge, garbage): (Option<&Merge>, &mut Garbage),
+        addition: Addition<'_>,
+        garbage: &mut Garbage,
         batch: &mut Batch,
     ) -> Result<Self> {
-        let Addition { id, newest, mut entries } = addition;
+        let Addition { id, newest, mut entries, merge } = addition;
         let mut list = self.list.clone();
         let is_small = |table: &Table| table.label.bytes < SMALL_BYTES && merge.is_none_or(|merge| !merge.takes(table));
         if let Some(small) = list.pop_if(|newest| is_small(newest)) {
@@ -146,12 +146,14 @@ impl Tables {
 }
 
 /// What becomes a further table.
-pub(in crate::store::embedded) struct Addition {
+pub(in crate::store::embedded) struct Addition<'a> {
     /// An id that no table has.
     pub(in crate::store::embedded) id: u64,
     /// The latest time of receipt.
     pub(in crate::store::embedded) newest: Timestamp,
     pub(in crate::store::embedded) entries: BTreeMap<Bytes, Bytes>,
+    /// The merge that is under way.
+    pub(in crate::store::embedded) merge: Option<&'a Merge>,
 }
 
 impl Garbage {

@@ -31,9 +31,9 @@ pub(in crate::store::embedded) fn forge(directory: &Path, change: impl FnOnce(&m
     let mut entries = tables.page(&disk, (&[], &[]), usize::MAX).expect("readable").into_iter().collect();
     change(&mut entries);
     let (mut batch, mut garbage) = (Batch::default(), Garbage::default());
-    let addition = Addition { id: tables.next_id(), newest: Timestamp::MIN, entries };
+    let addition = Addition { id: tables.next_id(), newest: Timestamp::MIN, entries, merge: None };
     let empty = Tables::empty(Family::Entries);
-    let tables = empty.with_added(&disk, addition, (None, &mut garbage), &mut batch).expect("writable");
+    let tables = empty.with_added(&disk, addition, &mut garbage, &mut batch).expect("writable");
     tables.put_list(&mut batch).expect("writable");
     disk.apply(batch).expect("writable");
     disk.flush().expect("writable");
@@ -54,13 +54,23 @@ impl Kept {
         Self { disk, tables, garbage: Garbage::default(), next_id: 0, merge: None }
     }
 
+    /// Whose merge takes several steps.
+    fn with_four_large_tables() -> Self {
+        let mut kept = Self::new();
+        for flush in 0..4_u32 {
+            let numbers = flush * 20_000..(flush + 1) * 20_000;
+            kept.flush(numbers.map(|number| (key(number), value(flush, 100))), Timestamp::MIN);
+        }
+        kept
+    }
+
     fn flush(&mut self, entries: impl IntoIterator<Item = (Bytes, Bytes)>, now: Timestamp) {
         let mut batch = Batch::default();
         self.garbage.remove(&mut batch);
-        let addition = Addition { id: self.next_id, newest: now, entries: entries.into_iter().collect() };
+        let (entries, merge) = (entries.into_iter().collect(), self.merge.as_ref());
+        let addition = Addition { id: self.next_id, newest: now, entries, merge };
         self.next_id += 1;
-        let with = (self.merge.as_ref(), &mut self.garbage);
-        let tables = self.tables.with_added(&self.disk, addition, with, &mut batch).expect("writable");
+        let tables = self.tables.with_added(&self.disk, addition, &mut self.garbage, &mut batch).expect("writable");
         tables.put_list(&mut batch).expect("writable");
         self.disk.apply(batch).expect("writable");
         self.tables = tables;
@@ -184,11 +194,7 @@ fn many_flushes_leave_few_tables_and_no_leftovers() {
 
 #[test]
 fn a_trickle_is_one_table_also_while_others_are_merged() {
-    let mut kept = Kept::new();
-    for flush in 0..4_u32 {
-        let numbers = flush * 20_000..(flush + 1) * 20_000;
-        kept.flush(numbers.map(|number| (key(number), value(flush, 100))), Timestamp::MIN);
-    }
+    let mut kept = Kept::with_four_large_tables();
     kept.merge_a_little();
     assert!(kept.merge.is_some(), "the merge takes several steps");
     for number in 100_000..100_100 {
@@ -214,11 +220,7 @@ fn tables_leave_the_window_as_a_whole() {
 
 #[test]
 fn what_an_unfinished_merge_left_is_removed_at_the_next_start() {
-    let mut kept = Kept::new();
-    for flush in 0..4_u32 {
-        let numbers = flush * 20_000..(flush + 1) * 20_000;
-        kept.flush(numbers.map(|number| (key(number), value(flush, 100))), Timestamp::MIN);
-    }
+    let mut kept = Kept::with_four_large_tables();
     let before = kept.entries_on_disk();
     kept.merge_a_little();
     assert!(kept.merge.take().is_some(), "the merge takes several steps");

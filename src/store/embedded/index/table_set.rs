@@ -9,12 +9,12 @@ use crate::store::embedded::tables::{self, Tables};
 
 /// The tables of both families as they are after some commit.
 #[derive(Debug, Clone)]
-pub(in crate::store::embedded) struct Stored {
+pub(in crate::store::embedded) struct TableSet {
     entries: Arc<Tables>,
     seen: Arc<Tables>,
 }
 
-impl Stored {
+impl TableSet {
     /// None.
     #[cfg(test)]
     pub(in crate::store::embedded) fn empty() -> Self {
