@@ -84,9 +84,14 @@ impl Space {
         }
     }
 
+    /// Whether tables of so many bytes may be merged: that is no reason to come near the limit, and what is merged is
+    /// there twice until the merge is done.
+    pub(super) fn has_room_for_merge(&self, bytes: u64) -> bool {
+        self.room().map_or(true, |room| room.free >= self.limit(room).saturating_add(in_sled(room, bytes)))
+    }
+
     fn fits_index(&self, bytes: u64) -> bool {
-        let needed = |room: Room| bytes.saturating_mul(AMPLIFICATION) + MARGIN_BYTES.min(room.total / SHARE);
-        self.room().map_or(true, |room| room.free >= needed(room))
+        self.room().map_or(true, |room| room.free >= in_sled(room, bytes))
     }
 
     /// Keeps the reserve back, where there is so much room that it does not bring the limit nearer.
@@ -144,6 +149,11 @@ impl Space {
     fn reserve(&self) -> PathBuf {
         self.directory.join(RESERVE)
     }
+}
+
+/// What a write to the index may take of the disk.
+fn in_sled(room: Room, bytes: u64) -> u64 {
+    bytes.saturating_mul(AMPLIFICATION).saturating_add(MARGIN_BYTES.min(room.total / SHARE))
 }
 
 #[cfg(test)]

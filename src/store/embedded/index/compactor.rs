@@ -8,7 +8,8 @@ use super::layers::Index;
 use super::table_set::TableSet;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
-use crate::store::embedded::tables::{Addition, Garbage, Merge, Step};
+use crate::store::embedded::space::Space;
+use crate::store::embedded::tables::{Addition, Garbage, Merge, STEP_BYTES, Step};
 
 /// What the flusher knows of the tables of a family.
 pub(super) struct Compactor {
@@ -46,11 +47,22 @@ impl Compactor {
         Ok(())
     }
 
-    /// Does one step of a merge. False where there is nothing to merge.
-    pub(super) fn merge_a_little(&mut self, index: &Index) -> Result<bool> {
-        let Some(merge) = self.merge.take().map_or_else(|| self.plan(index), |merge| Ok(Some(merge)))? else {
+    /// Removes what an unfinished merge left, or does one step of a merge. False where there is nothing to do, or no room
+    /// to do it.
+    pub(super) fn tidy_a_little(&mut self, index: &Index, space: &Space) -> Result<bool> {
+        if !space.has_room_for_merge(STEP_BYTES) {
             return Ok(false);
-        };
+        }
+        let mut stored = index.stored();
+        if let Some(tables) = stored.of(self.family).without_leftover(&index.disk)? {
+            stored.set(self.family, tables);
+            index.set_stored(stored);
+            return Ok(true);
+        }
+        if self.merge.is_none() {
+            self.plan(index, space)?;
+        }
+        let Some(merge) = self.merge.take() else { return Ok(false) };
         match merge.step(&index.disk)? {
             Step::Unfinished(merge) => self.merge = Some(merge),
             Step::Finished(merged) => {
@@ -69,9 +81,10 @@ impl Compactor {
         Ok(true)
     }
 
-    fn plan(&mut self, index: &Index) -> Result<Option<Merge>> {
-        let merge = index.stored().of(self.family).plan_merge(&index.disk, self.next_id)?;
-        self.next_id += u64::from(merge.is_some());
-        Ok(merge)
+    fn plan(&mut self, index: &Index, space: &Space) -> Result<()> {
+        let has_room = |bytes| space.has_room_for_merge(bytes);
+        self.merge = index.stored().of(self.family).plan_merge(&index.disk, self.next_id, has_room)?;
+        self.next_id += u64::from(self.merge.is_some());
+        Ok(())
     }
 }

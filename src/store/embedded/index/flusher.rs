@@ -75,20 +75,24 @@ impl Flusher {
 
     fn flush_and_tidy(&mut self, goes_on: bool) -> Result<()> {
         self.flush()?;
-        // A merge that is not finished leaves blocks behind that no list names; the next start removes them. While a
-        // checkpoint is written no merge goes on, so that every change passes by the sweep.
-        while goes_on && (self.sweep_a_little()? || self.merge_a_little()?) {
+        // A merge that is not finished leaves blocks behind that no list names; after the next start they are removed.
+        // While a checkpoint is written no merge goes on, so that every change passes by the sweep.
+        while goes_on && (self.sweep_a_little()? || self.tidy_a_little()?) {
             // Between two steps of a long piece of work, commits get their turn, but no table for each few of them.
             if self.index.is_worth_a_flush() {
+                if !self.duties.space.has_room_for_index(self.index.bytes()) {
+                    return Ok(());
+                }
                 self.flush()?;
             }
         }
         Ok(())
     }
 
-    /// Does one step of a merge. False where there is nothing to merge.
-    fn merge_a_little(&mut self) -> Result<bool> {
-        Ok(self.seen.merge_a_little(&self.index)? || self.entries.merge_a_little(&self.index)?)
+    /// Does one step for fewer tables. False where none is due.
+    fn tidy_a_little(&mut self) -> Result<bool> {
+        let (index, space) = (&self.index, &self.duties.space);
+        Ok(self.seen.tidy_a_little(index, space)? || self.entries.tidy_a_little(index, space)?)
     }
 
     /// Does one step of a checkpoint. False where none is due.

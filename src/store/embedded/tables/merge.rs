@@ -10,7 +10,7 @@ use crate::store::Result;
 use crate::store::embedded::index::{Batch, Disk};
 
 /// Bytes that one step writes.
-const STEP_BYTES: u64 = 1 << 20;
+pub(in crate::store::embedded) const STEP_BYTES: u64 = 1 << 20;
 
 /// A merge on its way.
 pub(in crate::store::embedded) struct Merge {

@@ -23,6 +23,6 @@ pub(super) mod tests;
 mod writer;
 
 pub(super) use load::load;
-pub(super) use merge::{Merge, Step};
+pub(super) use merge::{Merge, STEP_BYTES, Step};
 pub(super) use table::Miss;
 pub(super) use tables::{Addition, Garbage, Tables};

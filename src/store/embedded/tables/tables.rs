@@ -19,11 +19,14 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// So many tables of one size become one of the next.
 const TABLES_PER_TIER: usize = 4;
 
-/// The tables of a family, oldest first. A list never changes; a new one takes its place.
+/// The tables of a family. They never change; others take their place.
 #[derive(Debug, Clone)]
 pub(in crate::store::embedded) struct Tables {
     pub(super) family: Family,
+    /// The oldest first.
     pub(super) list: Vec<Arc<Table>>,
+    /// What is on disk of tables that were never finished.
+    pub(super) leftovers: Vec<u64>,
 }
 
 /// Tables that are in no list any more.
@@ -33,7 +36,7 @@ pub(in crate::store::embedded) struct Garbage(Vec<Arc<Table>>);
 impl Tables {
     #[cfg(test)]
     pub(in crate::store::embedded) fn empty(family: Family) -> Self {
-        Self { family, list: Vec::new() }
+        Self { family, list: Vec::new(), leftovers: Vec::new() }
     }
 
     /// The value that was last written under a key.
@@ -68,7 +71,8 @@ impl Tables {
 
     /// An id that no table has.
     pub(in crate::store::embedded) fn next_id(&self) -> u64 {
-        self.list.iter().map(|table| table.label.id + 1).max().unwrap_or(0)
+        let taken = self.list.iter().map(|table| table.label.id).chain(self.leftovers.iter().copied());
+        taken.map(|id| id.saturating_add(1)).max().unwrap_or(0)
     }
 
     /// The list with a further table. The newest one so far is written anew with it where it is small, unless a merge is
@@ -93,7 +97,7 @@ impl Tables {
         let mut writer = Writer::new(self.family, id, newest);
         entries.iter().try_for_each(|(key, value)| writer.push(key, value, batch))?;
         list.push(writer.finish(batch)?);
-        Ok(Self { family: self.family, list })
+        Ok(self.with_list(list))
     }
 
     /// The list without the tables whose newest event is older than `oldest`, except those that `merge` takes in.
@@ -107,7 +111,7 @@ impl Tables {
             |table: &Arc<Table>| table.label.newest >= oldest || merge.is_some_and(|merge| merge.takes(table));
         let (list, dropped): (Vec<_>, Vec<_>) = self.list.iter().cloned().partition(is_kept);
         garbage.0.extend(dropped);
-        Self { family: self.family, list }
+        self.with_list(list)
     }
 
     /// The newest tables that should become one, oldest first; none where there is nothing to merge.
@@ -119,10 +123,17 @@ impl Tables {
         if smaller.len() >= TABLES_PER_TIER { smaller } else { Vec::new() }
     }
 
-    /// Begins to make one table with the id `id` of the newest that should become one.
-    pub(in crate::store::embedded) fn plan_merge(&self, disk: &Disk, id: u64) -> Result<Option<Merge>> {
+    /// Begins to make one table with the id `id` of the newest that should become one, where there is room for so many
+    /// bytes.
+    pub(in crate::store::embedded) fn plan_merge(
+        &self,
+        disk: &Disk,
+        id: u64,
+        has_room: impl FnOnce(u64) -> bool,
+    ) -> Result<Option<Merge>> {
         let inputs = self.mergeable();
-        if inputs.is_empty() { Ok(None) } else { Merge::begin(disk, id, inputs).map(Some) }
+        let bytes = inputs.iter().map(|table| table.label.bytes).sum();
+        if inputs.is_empty() || !has_room(bytes) { Ok(None) } else { Merge::begin(disk, id, inputs).map(Some) }
     }
 
     /// The list with one table in the place of those that it was merged from.
@@ -134,7 +145,29 @@ impl Tables {
         list.retain(|known| !is_replaced(known));
         list.insert(position, table);
         garbage.0.extend(replaced);
-        Self { family: self.family, list }
+        self.with_list(list)
+    }
+
+    fn with_list(&self, list: Vec<Arc<Table>>) -> Self {
+        Self { list, ..self.clone() }
+    }
+
+    /// Removes something that was left, of which there may be as much as of a table. `None` where nothing is left.
+    pub(in crate::store::embedded) fn without_leftover(&self, disk: &Disk) -> Result<Option<Self>> {
+        let mut leftovers = self.leftovers.clone();
+        let Some(leftover) = leftovers.pop() else { return Ok(None) };
+        let mut batch = Batch::default();
+        for prefix in [keys::blocks(self.family, leftover), keys::fences_of(self.family, leftover)] {
+            for item in disk.from(&prefix) {
+                let (key, _) = item?;
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                batch.remove(key);
+            }
+        }
+        disk.apply(batch)?;
+        Ok(Some(Self { leftovers, ..self.clone() }))
     }
 
     /// Adds the list to a batch.
