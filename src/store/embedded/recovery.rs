@@ -194,9 +194,11 @@ impl Served {
     fn apply(&self, frame: Frame, segments: &Segments) -> Result<()> {
         let can_be_flushed = || self.space.has_room_for_index(self.index.bytes());
         self.index.wait_for_room(can_be_flushed);
-        // A flusher that failed makes no more room, and neither does a full disk.
+        // A flusher that failed makes no more room.
         self.index.check()?;
-        if self.index.is_full() {
+        // Neither does a full disk; but what the store had in memory when it was killed, a full layer beside one that was
+        // being flushed, has room in memory again.
+        if self.index.is_full_twice() {
             return Err(Error::DiskFull("there is no room for the index, which is behind the journal".to_owned()));
         }
         let before = Stored { index: &self.index, segments, workspace: &frame.workspace };

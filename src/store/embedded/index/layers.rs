@@ -20,10 +20,10 @@ use crate::store::embedded::status::Status;
 use crate::store::embedded::tables::Miss;
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
-const FLUSH_ENTRIES: usize = 16_000;
-const FLUSH_BYTES: usize = 16 << 20;
+const FLUSH_ENTRIES: usize = 8_000;
+const FLUSH_BYTES: usize = 8 << 20;
 /// Entries and bytes from which commits wait for the flusher.
-const LAYER_ENTRIES: usize = 64_000;
+const LAYER_ENTRIES: usize = 32_000;
 const LAYER_BYTES: usize = 64 << 20;
 /// How often it is read again with a newer list of tables.
 const ATTEMPTS: usize = 5;
@@ -122,6 +122,12 @@ impl Index {
     /// Whether commits have to wait for the flusher.
     pub(in crate::store::embedded) fn is_full(&self) -> bool {
         locks::read(&self.layers).active.is_full()
+    }
+
+    /// Whether there is as much as both layers together may have.
+    pub(in crate::store::embedded) fn is_full_twice(&self) -> bool {
+        let layers = locks::read(&self.layers);
+        layers.active.len() >= 2 * LAYER_ENTRIES || layers.active.bytes >= 2 * LAYER_BYTES
     }
 
     /// Bytes that wait to be flushed.
