@@ -149,8 +149,9 @@ impl Flusher {
         let (mut stored, mut batch) = (self.index.stored(), Batch::default());
         let seen = layer.seen.iter().map(|(hash, at)| (hash.into(), at.to_bytes().as_slice().into())).collect();
         let oldest_seen = meta.time.minus(self.duties.window);
+        let entries = layer.entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let to = (&mut stored, &mut batch);
-        self.entries.add(&self.index, to, (layer.entries.clone(), meta.time), Timestamp::MIN)?;
+        self.entries.add(&self.index, to, (entries, meta.time), Timestamp::MIN)?;
         let to = (&mut stored, &mut batch);
         self.seen.add(&self.index, to, (seen, meta.time), oldest_seen)?;
         batch.insert(&keys::META, meta.encode()?);

@@ -6,6 +6,7 @@
 //! family list                     which tables the family has
 //! family block table number chunk the bytes of a block, in chunks where it is large
 //! family fence table number       what is in memory of some blocks
+//! family filter table number      a piece of the table's filter
 //! ```
 //! The keys of entries, in the tables of their family:
 //! ```text
@@ -25,6 +26,7 @@ pub(in crate::store::embedded) const WORKSPACES: [u8; 1] = [0];
 const LIST: u8 = b'l';
 const BLOCK: u8 = b'b';
 const FENCES: u8 = b'f';
+const FILTER: u8 = b'h';
 
 const PROFILE: u8 = b'p';
 const TIMELINE: u8 = b't';
@@ -130,7 +132,18 @@ pub(in crate::store::embedded) fn fences(family: Family, table: u64, number: u32
     key
 }
 
-/// The table that a key of `kind`, which is [`blocks`] or [`fences_of`], belongs to; `None` for another key.
+/// What the keys of all pieces of a table's filter begin with.
+pub(in crate::store::embedded) fn filter_of(family: Family, table: u64) -> Key {
+    of_table(family, FILTER, table)
+}
+
+pub(in crate::store::embedded) fn filter(family: Family, table: u64, number: u32) -> Key {
+    let mut key = filter_of(family, table);
+    key.extend(number.to_be_bytes());
+    key
+}
+
+/// The table that a key of `kind`, which is [`blocks`], [`fences_of`] or [`filter_of`], belongs to; `None` for another key.
 pub(in crate::store::embedded) fn parse_table(family: Family, kind: fn(Family, u64) -> Key, key: &[u8]) -> Option<u64> {
     let table = u64::from_be_bytes(*key.get(2..)?.first_chunk()?);
     key.starts_with(&kind(family, table)).then_some(table)

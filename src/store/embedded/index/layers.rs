@@ -1,7 +1,6 @@
 //! The index as readers and the committer see it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
 use super::cache::Cache;
@@ -20,7 +19,7 @@ use crate::store::embedded::status::Status;
 use crate::store::embedded::tables::Miss;
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
-const FLUSH_ENTRIES: usize = 8_000;
+const FLUSH_ENTRIES: usize = 16_000;
 const FLUSH_BYTES: usize = 8 << 20;
 /// Entries and bytes from which commits wait for the flusher.
 const LAYER_ENTRIES: usize = 32_000;
@@ -52,7 +51,8 @@ pub(in crate::store::embedded) struct Change {
 /// Changes that are not in sled yet.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    pub(super) entries: BTreeMap<Bytes, Bytes>,
+    /// In no order: most look for one key, which a tree would find by comparing a dozen others from all over memory.
+    pub(super) entries: HashMap<Bytes, Bytes>,
     pub(super) seen: HashMap<EventHash, EventRef>,
     bytes: usize,
 }
@@ -310,9 +310,10 @@ impl Layer {
     }
 
     fn page(&self, prefix: &[u8], after: &[u8], limit: usize) -> impl Iterator<Item = (Bytes, Bytes)> {
-        let range = self.entries.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
-        let within = range.take_while(move |(key, _)| key.starts_with(prefix)).take(limit);
-        within.map(|(key, value)| (key.clone(), value.clone()))
+        let is_within = |key: &Bytes| key.starts_with(prefix) && **key > *after;
+        let mut within: Vec<_> = self.entries.iter().filter(|(key, _)| is_within(key)).collect();
+        within.sort_unstable_by_key(|(key, _)| *key);
+        within.into_iter().take(limit).map(|(key, value)| (key.clone(), value.clone()))
     }
 }
 

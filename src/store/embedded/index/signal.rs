@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::store::embedded::locks;
 
-/// How long changes may wait for more of them to come.
-const LINGER: Duration = Duration::from_millis(200);
+/// How long changes may wait for more of them to come: the shorter, the more is merged later, and the longer, the more
+/// is replayed after a kill.
+const LINGER: Duration = Duration::from_secs(1);
 /// How often whoever waits for room looks whether it still should. Callers are to hear within 100 ms of a full disk.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

@@ -1,49 +1,65 @@
-//! A Bloom filter of the keys of one block.
+//! A Bloom filter of the keys of a table.
 
-use serde::{Deserialize, Serialize};
-
-/// With these, 3 of 1,000 keys that a block does not have are looked for in it.
+/// With these, about 1 of 200 keys that a table does not have is looked for in it.
 const BITS_PER_KEY: usize = 12;
-const PROBES: u32 = 8;
+const PROBES: u32 = 6;
+/// All bits of a key lie within one line, so that a question costs one access to memory (Putze et al. 2007). As large as
+/// the lines of the processor's caches.
+const LINE_BYTES: usize = 64;
+const LINE_BITS: u32 = 8 * LINE_BYTES as u32;
 
-/// Stands for a key in filters.
+/// Stands for a key in filters: a checksum made by the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyHash(u64);
+pub(super) struct KeyHash(u32);
 
 impl KeyHash {
-    /// A checksum made by the processor, spread over 64 bits by the finaliser of splitmix64 (Steele et al. 2014).
     pub(super) fn of(key: &[u8]) -> Self {
-        let mut hash = u64::from(crc32c::crc32c(key)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Self(hash ^ (hash >> 31))
+        Self(crc32c::crc32c(key))
     }
 
-    /// The bits of a filter of so many bytes that stand for the key (Kirsch and Mitzenmacher 2006).
-    fn bits(self, bytes: usize) -> impl Iterator<Item = usize> {
-        let (start, stride) = (self.0 as u32, (self.0 >> 32) as u32 | 1);
-        let bits = (bytes * 8).max(1);
-        (0..PROBES).map(move |probe| start.wrapping_add(probe.wrapping_mul(stride)) as usize % bits)
+    /// The line of so many that has the key's bits, and those bits (Kirsch and Mitzenmacher 2006).
+    fn place(self, lines: usize) -> (usize, impl Iterator<Item = u32>) {
+        // Spread over 64 bits by the finaliser of splitmix64 (Steele et al. 2014).
+        let mut hash = u64::from(self.0).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^= hash >> 31;
+        let line = ((hash >> 32) * lines as u64) >> 32;
+        let (start, stride) = (hash as u32 & 0xffff, (hash >> 16) as u32 & 0xffff | 1);
+        (line as usize, (0..PROBES).map(move |probe| (start + probe * stride) % LINE_BITS))
     }
 }
 
 /// Says "surely not" or "perhaps".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filter(Vec<u8>);
 
 impl Filter {
     pub(super) fn new(keys: &[KeyHash]) -> Self {
-        let mut filter = vec![0; (keys.len() * BITS_PER_KEY).div_ceil(8).max(1)];
+        let lines = (keys.len() * BITS_PER_KEY).div_ceil(8 * LINE_BYTES).max(1);
+        let mut filter = vec![0; lines * LINE_BYTES];
         for key in keys {
-            for bit in key.bits(filter.len()) {
-                filter[bit / 8] |= 1 << (bit % 8);
+            let (line, bits) = key.place(lines);
+            for bit in bits {
+                filter[line * LINE_BYTES + bit as usize / 8] |= 1 << (bit % 8);
             }
         }
         Self(filter)
     }
 
+    /// The filter whose bytes these are; `None` where it is cut off.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty() && bytes.len().is_multiple_of(LINE_BYTES)).then_some(Self(bytes))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn may_hold(&self, key: KeyHash) -> bool {
-        key.bits(self.0.len()).all(|bit| self.0.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0))
+        let (line, mut bits) = key.place(self.0.len() / LINE_BYTES);
+        let line = &self.0[line * LINE_BYTES..][..LINE_BYTES];
+        bits.all(|bit| line[bit as usize / 8] & (1 << (bit % 8)) != 0)
     }
 }
 
@@ -57,8 +73,8 @@ mod tests {
 
     #[test]
     fn a_filter_never_denies_what_it_holds_and_rarely_claims_what_it_does_not() {
-        let held: Vec<_> = (0..1_024).map(hash).collect();
-        let filter = Filter::new(&held);
+        let held: Vec<_> = (0..10_000).map(hash).collect();
+        let filter = Filter::from_bytes(Filter::new(&held).as_bytes().to_vec()).expect("whole");
         assert!(held.iter().all(|hash| filter.may_hold(*hash)));
         let wrong = (10_000..110_000).filter(|number| filter.may_hold(hash(*number))).count();
         assert!(wrong < 1_000, "{wrong} of 100,000");

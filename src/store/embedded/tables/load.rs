@@ -7,7 +7,7 @@ use crate::store::embedded::codec;
 use crate::store::embedded::index::Disk;
 use crate::store::embedded::index::keys::{self, Family};
 
-/// Reads the list with the fences of each table, and finds what merges left that were not finished. Nothing is written:
+/// Reads the list with the fences and the filter of each table, and finds what merges left that were not finished. Nothing is written:
 /// on a full disk sled does not survive that.
 pub(in crate::store::embedded) fn load(disk: &Disk, family: Family) -> Result<Tables> {
     let labels: Vec<Label> = match disk.get(&keys::table_list(family))? {
@@ -22,7 +22,7 @@ pub(in crate::store::embedded) fn load(disk: &Disk, family: Family) -> Result<Ta
 /// Tables that no list names, each once.
 fn leftovers(disk: &Disk, family: Family, labels: &[Label]) -> Result<Vec<u64>> {
     let mut leftovers = Vec::new();
-    for of_table in [keys::blocks, keys::fences_of] {
+    for of_table in [keys::blocks, keys::fences_of, keys::filter_of] {
         let mut from = Some(0);
         while let Some(next) = from
             && let Some((key, _)) = disk.from(&of_table(family, next)).next().transpose()?

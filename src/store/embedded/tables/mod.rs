@@ -3,7 +3,7 @@
 //! One entry in sled for each profile, identifier and event would cost more than everything else together: sled copies
 //! the neighbours of what is inserted, and in a store of a million profiles it has to read them first. So what a flush
 //! brings is written as one sorted *table* of blocks, and a block is one entry in sled. In memory a table has the first
-//! key and a small filter of each block, so that a table that does not have a key is hardly ever read for it. Tables of
+//! key of each block and a small filter of all keys, so that a table that does not have a key is hardly ever read for it. Tables of
 //! similar size are merged, so that there are few of them. This is a log-structured merge tree (O'Neil et al. 1996)
 //! with size tiers, whose blocks sled keeps.
 //!

@@ -12,14 +12,15 @@ use crate::store::embedded::index::keys::{self, Family};
 use crate::store::embedded::index::{Batch, Bytes, Disk};
 use crate::store::{Error, Result};
 
-/// Fences that are stored together: at most about 16 KiB.
-pub(super) const FENCES_PER_KEY: usize = 16;
+/// Fences that are stored together: about 6 KiB.
+pub(super) const FENCES_PER_KEY: usize = 128;
+/// Bytes of a filter that are stored together.
+pub(super) const FILTER_PIECE_BYTES: usize = 8 << 10;
 
 /// What is kept in memory of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fence {
     pub(super) first: Vec<u8>,
-    pub(super) filter: Filter,
     /// Entries of sled that the block's bytes take.
     pub(super) chunks: u16,
 }
@@ -30,6 +31,8 @@ pub(super) struct Label {
     pub(super) id: u64,
     pub(super) blocks: u32,
     pub(super) bytes: u64,
+    /// Pieces that its filter is stored in.
+    pub(super) filter_pieces: u32,
     /// The latest time of receipt of what it holds.
     pub(super) newest: Timestamp,
 }
@@ -40,6 +43,7 @@ pub(super) struct Table {
     pub(super) family: Family,
     pub(super) label: Label,
     pub(super) fences: Vec<Fence>,
+    pub(super) filter: Filter,
 }
 
 /// Why something could not be read.
@@ -68,10 +72,11 @@ impl From<Miss> for Error {
 
 impl Table {
     pub(super) fn find(&self, disk: &Disk, key: &[u8], hash: KeyHash) -> std::result::Result<Option<Bytes>, Miss> {
-        let Some(number) = self.block_of(key) else { return Ok(None) };
-        if !self.fences[number].filter.may_hold(hash) {
+        // Most tables do not have the key, and the filter is far cheaper to ask than the fences.
+        if !self.filter.may_hold(hash) {
             return Ok(None);
         }
+        let Some(number) = self.block_of(key) else { return Ok(None) };
         let block = self.block(disk, number)?;
         let found = block.search(key)?.ok();
         Ok(found.map(|position| block.value(position)).transpose()?)
@@ -109,7 +114,13 @@ impl Table {
         if fences.len() != blocks {
             return Err(Error::Index("a table has another number of blocks".to_owned()));
         }
-        Ok(Arc::new(Self { family, label, fences }))
+        let mut filter = Vec::new();
+        for number in 0..label.filter_pieces {
+            let stored = disk.get(&keys::filter(family, label.id, number))?;
+            filter.extend_from_slice(&stored.ok_or_else(|| Error::Index("a piece of a filter is missing".to_owned()))?);
+        }
+        let filter = Filter::from_bytes(filter).ok_or_else(|| Error::Index("a filter is cut off".to_owned()))?;
+        Ok(Arc::new(Self { family, label, fences, filter }))
     }
 
     /// Adds the removal of everything that is stored of the table to a batch.
@@ -121,6 +132,9 @@ impl Table {
         }
         for number in 0..self.fences.len().div_ceil(FENCES_PER_KEY) {
             batch.remove(keys::fences(self.family, self.label.id, number as u32));
+        }
+        for number in 0..self.label.filter_pieces {
+            batch.remove(keys::filter(self.family, self.label.id, number));
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::store::embedded::index::{Batch, Bytes, Disk};
 
 /// A table below this is written anew with what comes next, so that a trickle of commits does not make many tables.
 const SMALL_BYTES: u64 = 64 << 10;
-/// So many tables of one size become one of the next.
-const TABLES_PER_TIER: usize = 4;
+/// So many tables of one size become one of the next: the more, the less often a value is written anew, and the more
+/// filters are asked for a key that nothing has.
+pub(super) const TABLES_PER_TIER: usize = 8;
 
 /// The tables of a family. They never change; others take their place.
 #[derive(Debug, Clone)]
@@ -157,7 +158,8 @@ impl Tables {
         let mut leftovers = self.leftovers.clone();
         let Some(leftover) = leftovers.pop() else { return Ok(None) };
         let mut batch = Batch::default();
-        for prefix in [keys::blocks(self.family, leftover), keys::fences_of(self.family, leftover)] {
+        for of_table in [keys::blocks, keys::fences_of, keys::filter_of] {
+            let prefix = of_table(self.family, leftover);
             for item in disk.from(&prefix) {
                 let (key, _) = item?;
                 if !key.starts_with(&prefix) {

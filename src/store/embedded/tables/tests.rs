@@ -5,10 +5,15 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::tables::TABLES_PER_TIER;
 use super::{Addition, Garbage, Merge, Step, Tables, load};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::index::keys::Family;
 use crate::store::embedded::index::{Batch, Bytes, Disk};
+
+/// Tables of one tier, and entries of each that is so large that their merge takes several steps.
+const TABLES: u32 = TABLES_PER_TIER as u32;
+const LARGE: u32 = 10_000;
 
 /// Keys of different lengths, in no order of their numbers.
 fn key(number: u32) -> Bytes {
@@ -55,10 +60,10 @@ impl Kept {
     }
 
     /// Whose merge takes several steps.
-    fn with_four_large_tables() -> Self {
+    fn with_large_tables_to_merge() -> Self {
         let mut kept = Self::new();
-        for flush in 0..4_u32 {
-            let numbers = flush * 20_000..(flush + 1) * 20_000;
+        for flush in 0..TABLES {
+            let numbers = flush * LARGE..(flush + 1) * LARGE;
             kept.flush(numbers.map(|number| (key(number), value(flush, 100))), Timestamp::MIN);
         }
         kept
@@ -193,16 +198,16 @@ fn many_flushes_leave_few_tables_and_no_leftovers() {
 
 #[test]
 fn a_trickle_is_one_table_also_while_others_are_merged() {
-    let mut kept = Kept::with_four_large_tables();
+    let mut kept = Kept::with_large_tables_to_merge();
     kept.merge_a_little();
     assert!(kept.merge.is_some(), "the merge takes several steps");
-    for number in 100_000..100_100 {
+    for number in 1_000_000..1_000_100 {
         kept.flush([(key(number), value(number, 100))], Timestamp::MIN);
     }
-    assert_eq!(kept.tables.list.len(), 5);
+    assert_eq!(kept.tables.list.len(), 1 + TABLES_PER_TIER);
     while kept.merge_a_little() {}
-    assert_eq!(kept.find(100_000), Some(value(100_000, 100)));
-    assert_eq!(kept.find(79_999), Some(value(3, 100)));
+    assert_eq!(kept.find(1_000_000), Some(value(1_000_000, 100)));
+    assert_eq!(kept.find(TABLES * LARGE - 1), Some(value(TABLES - 1, 100)));
 }
 
 #[test]
@@ -219,16 +224,20 @@ fn tables_leave_the_window_as_a_whole() {
 
 #[test]
 fn what_an_unfinished_merge_left_is_found_by_the_next_start_and_removed_when_there_is_room() {
-    let mut kept = Kept::with_four_large_tables();
+    let mut kept = Kept::with_large_tables_to_merge();
     let before = kept.entries_on_disk();
     kept.merge_a_little();
     assert!(kept.merge.take().is_some(), "the merge takes several steps");
     assert!(kept.entries_on_disk() > before);
     kept.tables = load(&kept.disk, Family::Entries).expect("loadable");
     assert!(kept.entries_on_disk() > before, "a start writes nothing");
-    assert_eq!((kept.tables.leftovers.len(), kept.tables.next_id()), (1, 5), "no other table may take its id");
+    assert_eq!(
+        (kept.tables.leftovers.len(), kept.tables.next_id()),
+        (1, u64::from(TABLES) + 1),
+        "no other table may take its id"
+    );
     kept.tables = kept.tables.without_leftover(&kept.disk).expect("removable").expect("something was left");
     assert_eq!(kept.entries_on_disk(), before);
     assert!(kept.tables.without_leftover(&kept.disk).expect("readable").is_none());
-    assert_eq!(kept.find(79_999), Some(value(3, 100)));
+    assert_eq!(kept.find(TABLES * LARGE - 1), Some(value(TABLES - 1, 100)));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::block::Builder;
 use super::filter::{Filter, KeyHash};
-use super::table::{FENCES_PER_KEY, Fence, Label, Table};
+use super::table::{FENCES_PER_KEY, FILTER_PIECE_BYTES, Fence, Label, Table};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::codec;
 use crate::store::embedded::index::Batch;
@@ -23,17 +23,18 @@ pub(super) struct Writer {
     family: Family,
     label: Label,
     block: Builder,
-    /// The first key of the block, and what stands for all of them.
-    first: Vec<u8>,
-    hashes: Vec<KeyHash>,
+    /// The first key of the block, where it has any.
+    first: Option<Vec<u8>>,
     fences: Vec<Fence>,
+    /// What stands for all keys.
+    hashes: Vec<KeyHash>,
 }
 
 impl Writer {
     pub(super) fn new(family: Family, id: u64, newest: Timestamp) -> Self {
-        let label = Label { id, blocks: 0, bytes: 0, newest };
-        let (block, first, hashes, fences) = (Builder::default(), Vec::new(), Vec::new(), Vec::new());
-        Self { family, label, block, first, hashes, fences }
+        let label = Label { id, blocks: 0, bytes: 0, filter_pieces: 0, newest };
+        let (block, first, fences, hashes) = (Builder::default(), None, Vec::new(), Vec::new());
+        Self { family, label, block, first, fences, hashes }
     }
 
     /// Bytes of the blocks so far.
@@ -43,9 +44,7 @@ impl Writer {
 
     /// Adds an entry, and a block to the batch when it is full.
     pub(super) fn push(&mut self, key: &[u8], value: &[u8], batch: &mut Batch) -> Result<()> {
-        if self.hashes.is_empty() {
-            self.first = key.to_vec();
-        }
+        self.first.get_or_insert_with(|| key.to_vec());
         self.hashes.push(KeyHash::of(key));
         self.block.push(key, value)?;
         if self.block.bytes() >= BLOCK_BYTES { self.put_block(batch) } else { Ok(()) }
@@ -57,13 +56,16 @@ impl Writer {
         for (number, fences) in (0..).zip(self.fences.chunks(FENCES_PER_KEY)) {
             batch.insert(keys::fences(self.family, self.label.id, number), codec::encode(fences)?);
         }
-        Ok(Arc::new(Table { family: self.family, label: self.label, fences: self.fences }))
+        let filter = Filter::new(&self.hashes);
+        for piece in filter.as_bytes().chunks(FILTER_PIECE_BYTES) {
+            batch.insert(keys::filter(self.family, self.label.id, self.label.filter_pieces), piece);
+            self.label.filter_pieces += 1;
+        }
+        Ok(Arc::new(Table { family: self.family, label: self.label, fences: self.fences, filter }))
     }
 
     fn put_block(&mut self, batch: &mut Batch) -> Result<()> {
-        if self.hashes.is_empty() {
-            return Ok(());
-        }
+        let Some(first) = self.first.take() else { return Ok(()) };
         let bytes = self.block.finish();
         let chunks = u16::try_from(bytes.len().div_ceil(CHUNK_BYTES));
         let chunks = chunks.map_err(|_| Error::Index("a value is too large".to_owned()))?;
@@ -72,9 +74,7 @@ impl Writer {
         }
         self.label.blocks += 1;
         self.label.bytes += bytes.len() as u64;
-        let (first, filter) = (std::mem::take(&mut self.first), Filter::new(&self.hashes));
-        self.fences.push(Fence { first, filter, chunks });
-        self.hashes.clear();
+        self.fences.push(Fence { first, chunks });
         Ok(())
     }
 }
