@@ -18,6 +18,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+mod support;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -29,16 +31,14 @@ use anyhow::{Context as _, ensure};
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rapport::app::context::{Context, SystemContext};
-use rapport::app::{App, Caller, CustomerRef, IncomingEvent, OutcomeStatus, Read, WriteMode};
+use rapport::app::{App, CustomerRef, Read};
 use rapport::domain::decision::{Decider, Known};
-use rapport::domain::event::{Draft, Event, SentIdentifier};
-use rapport::domain::id::{ProfileId, WorkspaceId};
+use rapport::domain::event::{Draft, Event};
+use rapport::domain::id::ProfileId;
 use rapport::domain::identifier::Identifier;
 use rapport::domain::identity::Resolver;
-use rapport::domain::payload::{Payload, Track};
 use rapport::domain::profile::Profile;
 use rapport::domain::projection::{self, Before};
-use rapport::domain::value::Map;
 use rapport::domain::violation::Violations;
 use rapport::rpc::pb::event_service_client::EventServiceClient;
 use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
@@ -50,6 +50,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
+
+use support::{accept, bytes_on_disk, caller, draft, event_id, names};
 
 /// Profiles, unless the command line says otherwise.
 const PROFILES: usize = 1_000_000;
@@ -146,49 +148,6 @@ impl Server {
     }
 }
 
-fn caller() -> Caller {
-    Caller { workspace: WorkspaceId::default_workspace() }
-}
-
-async fn accept(app: &App, drafts: Vec<Draft>) -> anyhow::Result<()> {
-    let incoming = |draft| IncomingEvent { draft, violations: Violations::new() };
-    let events = drafts.into_iter().map(incoming).collect();
-    let ingested = app.ingest_events(&caller(), events, WriteMode::Commit).await?;
-    ensure!(ingested.outcomes.iter().all(|outcome| matches!(outcome.status, OutcomeStatus::Accepted(_))));
-    Ok(())
-}
-
-/// The names of a customer, the strongest first.
-fn names(customer: usize, count: usize) -> Vec<(&'static str, String)> {
-    let all = [
-        ("user_id", format!("customer-{customer}")),
-        ("email", format!("customer-{customer}@example.com")),
-        ("device_id", format!("device-{customer:012}")),
-        ("anonymous_id", format!("visitor-{customer:012}")),
-        ("loyalty_id", format!("card-{customer:012}")),
-    ];
-    all.into_iter().take(count).collect()
-}
-
-fn event_id(customer: usize, number: usize) -> String {
-    format!("event-{customer}-{number}")
-}
-
-/// An event of a customer that happens when it comes.
-fn draft(customer: usize, number: usize, identifiers: usize) -> Draft {
-    let identifier = |(kind, value): (&str, String)| SentIdentifier { kind: kind.to_owned(), value };
-    Draft {
-        event_id: event_id(customer, number),
-        source: "bench".to_owned(),
-        identifiers: names(customer, identifiers).into_iter().map(identifier).collect(),
-        original_time: None,
-        sent_time: None,
-        channel: "web".to_owned(),
-        touchpoint: "checkout".to_owned(),
-        payload: Some(Payload::Track(Track { name: "order_viewed".to_owned(), properties: Map::new() })),
-    }
-}
-
 /// The same event as it is sent.
 fn message(customer: usize, number: usize) -> pb::Event {
     let identifier = |(kind, value): (&str, String)| pb::Identifier { r#type: kind.to_owned(), value };
@@ -241,16 +200,6 @@ fn resident_bytes() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a resident size")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
-}
-
-fn bytes_on_disk(path: &Path) -> anyhow::Result<u64> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        sum += if about.is_dir() { bytes_on_disk(&entry.path())? } else { about.len() };
-    }
-    Ok(sum)
 }
 
 /// Fills a store and prints what the process takes more than before, and what the index takes on disk.
