@@ -30,7 +30,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rapport::app::context::{Context, SystemContext};
 use rapport::app::{App, Caller, CustomerRef, IncomingEvent, OutcomeStatus, Read, WriteMode};
 use rapport::domain::decision::{Decider, Known};
-use rapport::domain::event::{Draft, Event, SentIdentifier};
+use rapport::domain::event::{Draft, SentIdentifier};
+use rapport::domain::history::History;
 use rapport::domain::id::{ProfileId, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::identity::Resolver;
@@ -401,7 +402,7 @@ impl Before for Loaded {
         Ok(self.0.get(&id).map(|profile| Profile::clone(profile)))
     }
 
-    fn timeline(&self, _: ProfileId) -> Result<Vec<Event>, Infallible> {
-        Ok(Vec::new())
+    fn history(&self, _: ProfileId) -> Result<History, Infallible> {
+        Ok(History::default())
     }
 }
