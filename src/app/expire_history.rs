@@ -20,8 +20,18 @@ use crate::store::{self, Forgotten, Precondition, Versioned};
 
 /// Profiles that are looked at together.
 const PROFILES_AT_ONCE: usize = 50;
+/// Events from which no further profile's are forgotten by the same commit.
+const EVENTS_AT_ONCE: usize = 2_000;
 /// Commits that are read at a time.
 const COMMITS_AT_ONCE: usize = 1_000;
+
+/// Profiles whose events are forgotten by one commit, with what that depends on.
+#[derive(Default)]
+struct Expiring {
+    facts: Vec<Fact>,
+    events: usize,
+    loaded: Loaded,
+}
 
 impl App {
     /// Lets everything expire that happened longer ago than `kept`, by whole days. What was begun and did not come to its
@@ -74,9 +84,8 @@ impl App {
             let profiles = self.store.scan_profiles(&caller.workspace, after, PROFILES_AT_ONCE).await?;
             let Some(last) = profiles.last() else { break };
             after = Some(last.id);
-            let has_expired =
-                |profile: &Profile| profile.state.activity.all.is_some_and(|all| all.first < horizon.before);
-            self.forget_some(caller, profiles.into_iter().filter(has_expired).collect(), horizon.before).await?;
+            let concerned = profiles.into_iter().filter(|profile| horizon.concerns(&profile.state)).collect();
+            self.forget_some(caller, concerned, horizon.before).await?;
         }
         self.forget_moved(caller, begun, horizon.before).await?;
         let forgotten_before = horizon.before;
@@ -128,36 +137,50 @@ impl App {
         Err(Error::Conflict(Reason::Contention))
     }
 
-    /// Forgets what has expired of some profiles, in one commit. False where one of them has changed meanwhile.
+    /// Forgets what has expired of some profiles. False where one of them has changed meanwhile.
     async fn try_to_forget(&self, caller: &Caller, profiles: Vec<Profile>, before: Timestamp) -> Result<bool> {
         let parts: Vec<ProfileId> = profiles.iter().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
         if parts.is_empty() {
             return Ok(true);
         }
         let histories = self.store.histories(&caller.workspace, &parts).await?;
-        let histories: HashMap<ProfileId, History> = parts.into_iter().zip(histories).collect();
-        let mut commit = self.new_commit(caller);
-        let mut expiring = HashMap::new();
+        let mut histories: HashMap<ProfileId, History> = parts.into_iter().zip(histories).collect();
+        let mut expiring = Expiring::default();
         for profile in profiles {
-            let events =
-                profile.parts.iter().filter_map(|part| histories.get(&part.id)).flat_map(|history| &history.events);
-            if events.into_iter().all(|event| event.times.event >= before) {
+            let own = profile.parts.iter().filter_map(|part| histories.remove_entry(&part.id)).collect::<Vec<_>>();
+            let events = own.iter().flat_map(|(_, history)| &history.events);
+            let expired = events.filter(|event| event.times.event < before).count();
+            if expired == 0 {
                 continue;
             }
             let lasting = self.lasting_merges(caller, &profile, before).await?;
             let groups = profile.groups_by(|merge| lasting.contains(&merge));
-            commit.preconditions.push(Precondition::Profile(profile.id, Some(profile.revision)));
-            commit.facts.push(Fact::Expire(ExpireFact { profile: profile.id, before, groups }));
-            expiring.insert(profile.id, Arc::new(profile));
+            expiring.facts.push(Fact::Expire(ExpireFact { profile: profile.id, before, groups }));
+            expiring.events += expired;
+            expiring.loaded.histories.extend(own);
+            expiring.loaded.profiles.insert(profile.id, Arc::new(profile));
+            // While a commit forgets, others wait for it.
+            if expiring.events >= EVENTS_AT_ONCE && !self.commit_expiring(caller, std::mem::take(&mut expiring)).await?
+            {
+                return Ok(false);
+            }
         }
-        if commit.facts.is_empty() {
+        self.commit_expiring(caller, expiring).await
+    }
+
+    async fn commit_expiring(&self, caller: &Caller, expiring: Expiring) -> Result<bool> {
+        let Expiring { facts, loaded, .. } = expiring;
+        if facts.is_empty() {
             return Ok(true);
         }
-        let loaded = Loaded { profiles: expiring, histories };
-        commit.projection = match projection::project(&commit.facts, commit.time, &loaded) {
+        let mut commit = self.new_commit(caller);
+        let seen = |profile: &Arc<Profile>| Precondition::Profile(profile.id, Some(profile.revision));
+        commit.preconditions.extend(loaded.profiles.values().map(seen));
+        commit.projection = match projection::project(&facts, commit.time, &loaded) {
             Ok(projection) => projection,
             Err(never) => match never {},
         };
+        commit.facts = facts;
         match self.store.commit(commit).await {
             Ok(_) => Ok(true),
             Err(store::Error::Conflict) => Ok(false),

@@ -325,6 +325,7 @@ impl App {
 }
 
 /// What a projection finds, loaded beforehand.
+#[derive(Default)]
 pub(super) struct Loaded {
     pub(super) profiles: HashMap<ProfileId, Arc<Profile>>,
     pub(super) histories: HashMap<ProfileId, History>,

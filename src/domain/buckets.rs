@@ -89,6 +89,14 @@ impl Buckets {
         }
     }
 
+    /// Whether there may be events on the days from one to another, both included: where the days are older than those that
+    /// are kept, nobody knows.
+    pub(super) fn may_have(&self, from: Day, to: Day) -> bool {
+        let Some(newest) = self.0.last() else { return false };
+        newest.day.days_since(from) >= limits::BUCKET_DAYS as i32
+            || self.0.iter().any(|bucket| (from..=to).contains(&bucket.day))
+    }
+
     /// How many days are too old to be kept beside a newest one.
     fn expired_at(&self, newest: Day) -> usize {
         let oldest_kept = newest.0.saturating_sub(limits::BUCKET_DAYS as i32);

@@ -33,6 +33,13 @@ impl Horizon {
     pub fn is_under_way(&self) -> bool {
         self.forgotten_before < self.before
     }
+
+    /// Whether a customer may have some. Most have none each time that the horizon moves by a day, and their events need
+    /// not be looked at.
+    pub fn concerns(&self, state: &State) -> bool {
+        state.activity.all.is_some_and(|all| all.first < self.before)
+            && state.days.may_have(self.forgotten_before.day(), self.before.day())
+    }
 }
 
 /// What the events of some parts before a time add up to.

@@ -6,6 +6,8 @@
 //! the manifest says where the journal begins, and the files are removed. Whatever happens in between, a start knows
 //! what it may miss and removes what is left.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 
 use super::checkpoints::{self, KEPT};
@@ -49,26 +51,33 @@ fn forget(open: &Open, status: &Status, forgotten: Forgotten) -> Result<()> {
 /// Whether there are two whole checkpoints of a commit or later ones; asks for what is missing.
 fn has_two_checkpoints(open: &Open, status: &Status, by: Revision) -> Result<bool> {
     for attempt in 0..=KEPT {
-        let mut kept = checkpoints::list(open.directory())?;
-        let latest = kept.split_off(kept.len().saturating_sub(KEPT));
-        let mut whole = 0;
-        for (_, path) in latest.iter().filter(|(revision, _)| *revision >= by) {
-            let mut patient = |_| status.patience();
-            match checkpoints::check(path, open.store(), &mut Meter::new(0, &mut patient)) {
-                Ok(()) => whole += 1,
-                Err(Error::Damaged { .. }) => tracing::warn!(file = %path.display(), "a checkpoint is damaged"),
-                Err(error) => return Err(error),
-            }
-        }
-        if whole >= KEPT {
+        let mut latest = checkpoints::list(open.directory())?;
+        latest.drain(..latest.len().saturating_sub(KEPT));
+        latest.retain(|(revision, _)| *revision >= by);
+        if latest.len() == KEPT && are_whole(open, status, &latest)? {
             return Ok(true);
         }
         // One is made for each state; another one has to wait for the next commit.
-        if attempt < KEPT && !open.index().make_checkpoint(|| status.patience().is_continue()) {
-            return Ok(false);
+        if attempt == KEPT || !open.index().make_checkpoint(|| status.patience().is_continue()) {
+            break;
         }
     }
     Ok(false)
+}
+
+fn are_whole(open: &Open, status: &Status, latest: &[(Revision, PathBuf)]) -> Result<bool> {
+    for (_, path) in latest {
+        let mut patience = |_| status.patience();
+        match checkpoints::check(path, open.store(), &mut Meter::new(0, &mut patience)) {
+            Ok(()) => {}
+            Err(Error::Damaged { file, offset, what }) => {
+                tracing::warn!(file, offset, what, "a checkpoint is damaged; it gives way to later ones");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 fn drop_segments(open: &Open, begun: Begun, usable_from: Revision) -> Result<()> {

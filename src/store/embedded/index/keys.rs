@@ -97,9 +97,9 @@ pub(in crate::store::embedded) enum Placing {
 /// Whether an entry says where events lie; `None` for another one.
 pub(in crate::store::embedded) fn placing(key: &[u8]) -> Option<Placing> {
     let (name_bytes, rest) = key.split_first()?;
-    match rest.get(usize::from(*name_bytes)).filter(|_| *name_bytes > 0)? {
-        &PROFILE => Some(Placing::Profile),
-        &TIMELINE => Some(Placing::Block),
+    match *rest.get(usize::from(*name_bytes)).filter(|_| *name_bytes > 0)? {
+        PROFILE => Some(Placing::Profile),
+        TIMELINE => Some(Placing::Block),
         _ => None,
     }
 }
