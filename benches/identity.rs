@@ -33,7 +33,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rapport::app::context::{Context, SystemContext};
 use rapport::app::{App, CustomerRef, Read};
 use rapport::domain::decision::{Decider, Known};
-use rapport::domain::event::{Draft, Event};
+use rapport::domain::event::Draft;
+use rapport::domain::history::History;
 use rapport::domain::id::ProfileId;
 use rapport::domain::identifier::Identifier;
 use rapport::domain::identity::Resolver;
@@ -392,7 +393,7 @@ impl Before for Loaded {
         Ok(self.0.get(&id).map(|profile| Profile::clone(profile)))
     }
 
-    fn timeline(&self, _: ProfileId) -> Result<Vec<Event>, Infallible> {
-        Ok(Vec::new())
+    fn history(&self, _: ProfileId) -> Result<History, Infallible> {
+        Ok(History::default())
     }
 }

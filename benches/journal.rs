@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use rapport::domain::event::{Event, EventKey, EventTimes};
 use rapport::domain::fact::{EventFact, Fact};
+use rapport::domain::history::History;
 use rapport::domain::id::{ProfileId, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::payload::{Payload, Track};
@@ -171,8 +172,8 @@ impl Before for Nobody {
         Ok(None)
     }
 
-    fn timeline(&self, _: ProfileId) -> Result<Vec<Event>, Infallible> {
-        Ok(Vec::new())
+    fn history(&self, _: ProfileId) -> Result<History, Infallible> {
+        Ok(History::default())
     }
 }
 

@@ -63,8 +63,12 @@ fn main() -> anyhow::Result<ExitCode> {
 /// Quiet for the 39 weeks after the first 39, scored by five folds over the customers.
 fn cdnow(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()> {
     let began = Instant::now();
-    let parameters =
-        ChurnParameters { cutoff_times: vec![end_of("1997-09-30")?], horizon: Some(days(273)), seed: SEED };
+    let parameters = ChurnParameters {
+        cutoff_times: vec![end_of("1997-09-30")?],
+        horizon: Some(days(273)),
+        seed: SEED,
+        ..Default::default()
+    };
     let examples = examples(timelines, &parameters)?;
     let (scores, recency) = churn::cross_validate(&examples, 5, &())?;
     table.time("five folds of churn", began.elapsed());

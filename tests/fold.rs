@@ -1,19 +1,20 @@
-//! Folding is deterministic and does not depend on the order of arrival.
+//! Folding is deterministic and does not depend on the order of arrival, nor on what of the history has expired.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 
 use proptest::prelude::*;
 use rapport::domain::event::{Event, EventKey, EventTimes};
-use rapport::domain::fact::{EventFact, Fact, MergeFact, MergedSource};
+use rapport::domain::fact::{EventFact, ExpireFact, Fact, MergeFact, MergedSource, UnmergeFact};
 use rapport::domain::fold;
+use rapport::domain::history::{History, Whole};
 use rapport::domain::id::{MergeId, ProfileId};
 use rapport::domain::money::{Currency, Money};
 use rapport::domain::payload::{
     ContactKind, Identify, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, SurveyKind,
     SurveyResponse, Track,
 };
-use rapport::domain::profile::Profile;
+use rapport::domain::profile::{Profile, State};
 use rapport::domain::projection::{self, Before};
 use rapport::domain::time::Timestamp;
 use rapport::domain::value::{Map, Value};
@@ -22,7 +23,7 @@ use rapport::domain::value::{Map, Value};
 #[derive(Default)]
 struct Past {
     profiles: HashMap<ProfileId, Profile>,
-    timelines: HashMap<ProfileId, Vec<Event>>,
+    histories: HashMap<ProfileId, History>,
 }
 
 impl Before for Past {
@@ -32,18 +33,19 @@ impl Before for Past {
         Ok(self.profiles.get(&id).cloned())
     }
 
-    fn timeline(&self, id: ProfileId) -> Result<Vec<Event>, Infallible> {
-        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    fn history(&self, part: ProfileId) -> Result<History, Infallible> {
+        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }
 
 impl Past {
     /// Commits one batch of events of one profile.
-    fn accept(&mut self, profile: ProfileId, batch: &[Event]) {
+    fn accept(&mut self, part: ProfileId, batch: &[Event]) {
+        let profile = self.profile_of(part);
         let fact = |event: &Event| EventFact {
             creates: false,
             profile,
-            part: profile,
+            part,
             event: event.clone(),
             claims: vec![],
             released: vec![],
@@ -52,17 +54,85 @@ impl Past {
         };
         let facts: Vec<Fact> = batch.iter().map(|event| Fact::Event(fact(event))).collect();
         self.apply(&facts);
-        self.timelines.entry(profile).or_default().extend_from_slice(batch);
+        self.histories.entry(part).or_default().events.extend_from_slice(batch);
     }
 
     fn apply(&mut self, facts: &[Fact]) {
         let projection = projection::project(facts, at(0), self).unwrap_or_else(|never| match never {});
+        for (part, profile) in projection.redirects {
+            if part != profile {
+                self.profiles.remove(&part);
+            }
+        }
         self.profiles.extend(projection.profiles.into_iter().map(|profile| (profile.id, profile)));
+        for (part, bases) in projection.bases {
+            self.histories.entry(part).or_default().bases = bases;
+        }
+        for (part, before) in projection.forgotten {
+            self.histories.entry(part).or_default().events.retain(|event| event.times.event >= before);
+        }
+    }
+
+    /// The profile that a part belongs to.
+    fn profile_of(&self, part: ProfileId) -> ProfileId {
+        let holds = |profile: &&Profile| profile.parts.iter().any(|own| own.id == part);
+        self.profiles.values().find(holds).map_or(part, |profile| profile.id)
+    }
+
+    fn merge(&mut self, number: u8, survivor: ProfileId, source: ProfileId) {
+        let [survivor, source] = [survivor, source].map(|part| self.profile_of(part));
+        if survivor != source && [survivor, source].iter().all(|id| self.profiles.contains_key(id)) {
+            let source = MergedSource { profile: source, part: source, to: survivor };
+            self.apply(&[Fact::Merge(MergeFact { id: merge_id(number), survivor, sources: vec![source] })]);
+        }
+    }
+
+    fn unmerge(&mut self, number: u8) {
+        let merge = merge_id(number);
+        let whole = self.profiles.values().find(|profile| profile.links.iter().any(|link| link.merge == merge));
+        let Some(whole) = whole else { return };
+        let (profile, groups) = (whole.id, whole.groups_without(merge));
+        self.apply(&[Fact::Unmerge(UnmergeFact { merge, profile, groups })]);
+    }
+
+    /// Lets the events of everybody before a time expire, and no merge before `lasting` be undone any more.
+    fn expire(&mut self, before: Timestamp, lasting: u8) {
+        for (profile, groups) in self
+            .profiles
+            .values()
+            .map(|profile| (profile.id, profile.groups_by(|merge| merge < merge_id(lasting))))
+            .collect::<Vec<_>>()
+        {
+            self.apply(&[Fact::Expire(ExpireFact { profile, before, groups })]);
+        }
+    }
+
+    /// The states of all profiles.
+    fn states(&self) -> HashMap<ProfileId, Vec<u8>> {
+        self.profiles.keys().map(|id| (*id, self.state(*id))).collect()
+    }
+
+    /// The states of all profiles, folded anew from what is kept.
+    fn refolded(&self) -> HashMap<ProfileId, Vec<u8>> {
+        let refold = |profile: &Profile| {
+            let histories =
+                profile.parts.iter().map(|part| (part.id, self.histories.get(&part.id).cloned().unwrap_or_default()));
+            bytes(&Whole::of(histories.collect()).refold())
+        };
+        self.profiles.values().map(|profile| (profile.id, refold(profile))).collect()
     }
 
     fn state(&self, id: ProfileId) -> Vec<u8> {
-        postcard::to_allocvec(&self.profiles[&id].state).expect("encodes")
+        bytes(&self.profiles[&id].state)
     }
+}
+
+fn bytes(state: &State) -> Vec<u8> {
+    postcard::to_allocvec(state).expect("encodes")
+}
+
+fn merge_id(number: u8) -> MergeId {
+    MergeId::from_bytes([number; 16])
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -183,5 +253,107 @@ proptest! {
         events.iter().for_each(|event| past.accept(id(1), std::slice::from_ref(event)));
         fold::sort(&mut events);
         prop_assert_eq!(&past.profiles[&id(1)].state, &fold::refold(&events));
+    }
+
+    #[test]
+    fn expiring_changes_nothing_of_a_customer(
+        events in events(),
+        horizons in prop::collection::vec(0..90_000_i64, 1..4),
+    ) {
+        let (mut kept, mut expired) = (Past::default(), Past::default());
+        let mut before = at(i64::MIN / 60_000_000);
+        let steps = events.len().div_ceil(horizons.len());
+        for (events, horizon) in events.chunks(steps).zip(&horizons) {
+            // What is older than the horizon is not accepted, however late it comes.
+            let events: Vec<Event> = events.iter().filter(|event| event.times.event >= before).cloned().collect();
+            for event in &events {
+                kept.accept(id(1), std::slice::from_ref(event));
+                expired.accept(id(1), std::slice::from_ref(event));
+            }
+            prop_assert_eq!(kept.states(), expired.states());
+            before = before.max(at(*horizon));
+            expired.expire(before, 0);
+            prop_assert_eq!(kept.states(), expired.states());
+            prop_assert_eq!(kept.refolded(), expired.refolded());
+        }
+        let left = expired.histories.values().flat_map(|history| &history.events);
+        prop_assert!(left.into_iter().all(|event| event.times.event >= before));
+    }
+
+    #[test]
+    fn a_merge_that_is_younger_than_the_horizon_is_undone_as_if_nothing_had_expired(
+        (events, later) in (events(), events()),
+        of_second in any::<u32>(),
+        horizon in 0..90_000_i64,
+    ) {
+        let (mut kept, mut expired) = (Past::default(), Past::default());
+        let owner = |position: usize| if of_second >> (position % 32) & 1 == 1 { id(2) } else { id(1) };
+        for past in [&mut kept, &mut expired] {
+            events.iter().enumerate().for_each(|(n, event)| past.accept(owner(n), std::slice::from_ref(event)));
+            past.merge(1, id(1), id(2));
+        }
+        expired.expire(at(horizon), 0);
+        for (n, event) in later.iter().enumerate().filter(|(_, event)| event.times.event >= at(horizon)) {
+            let key = EventKey { source: "later".to_owned(), event_id: n.to_string() };
+            let event = Event { key, ..event.clone() };
+            kept.accept(owner(n), std::slice::from_ref(&event));
+            expired.accept(owner(n), std::slice::from_ref(&event));
+        }
+        prop_assert_eq!(kept.states(), expired.states(), "of the whole");
+        expired.expire(at(horizon + 1_000), 0);
+        prop_assert_eq!(kept.states(), expired.states(), "once more");
+        kept.unmerge(1);
+        expired.unmerge(1);
+        prop_assert_eq!(kept.states(), expired.states(), "of the sides");
+    }
+
+    #[test]
+    fn whatever_became_one_and_fell_apart_expiring_never_changes_what_is_said(
+        events in events(),
+        steps in prop::collection::vec((0..4_u8, 1..5_u8, 1..5_u8, 0..90_000_i64), 1..24),
+    ) {
+        let (mut past, mut before) = (Past::default(), at(-1));
+        let mut events = events.into_iter();
+        for (number, (kind, one, other, minute)) in (1..).zip(steps) {
+            match kind {
+                0 | 1 => {
+                    let some: Vec<Event> = events.by_ref().take(3).filter(|event| event.times.event >= before).collect();
+                    past.accept(id(one), &some);
+                }
+                2 => past.merge(number, id(one), id(other)),
+                _ if minute % 2 == 0 => past.unmerge(other),
+                _ => {
+                    let states = past.states();
+                    before = before.max(at(minute));
+                    past.expire(before, other);
+                    prop_assert_eq!(&past.states(), &states);
+                    prop_assert_eq!(&past.refolded(), &states);
+                }
+            }
+            prop_assert_eq!(past.refolded(), past.states());
+        }
+    }
+
+    #[test]
+    fn a_join_is_the_same_in_whatever_order_and_groups_it_is_made(
+        histories in prop::collection::vec(events(), 3),
+    ) {
+        let fold = |events: &Vec<Event>| {
+            let mut events = events.clone();
+            fold::sort(&mut events);
+            fold::refold(&events)
+        };
+        let [a, b, c] = [0, 1, 2].map(|n| fold(&histories[n]));
+        let join = |one: &State, other: &State| {
+            let mut joined = one.clone();
+            joined.join(other.clone());
+            joined
+        };
+        prop_assert_eq!(bytes(&join(&a, &b)), bytes(&join(&b, &a)));
+        prop_assert_eq!(bytes(&join(&join(&a, &b), &c)), bytes(&join(&a, &join(&b, &c))));
+        prop_assert_eq!(bytes(&join(&a, &State::default())), bytes(&a));
+        prop_assert_eq!(bytes(&join(&State::default(), &a)), bytes(&a));
+        let events = |state: &State| state.activity.events();
+        prop_assert_eq!(events(&join(&a, &b)), events(&a) + events(&b));
     }
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use super::application::App;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::consent;
-use crate::domain::event::Event;
-use crate::domain::fold;
+use crate::domain::history::Whole;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
@@ -177,18 +176,13 @@ impl App {
         Ok(self.store.owners(workspace, &written).await?)
     }
 
-    /// The timelines of customers, in their order, each in canonical order and complete over merges.
-    pub(super) async fn timelines(&self, workspace: &WorkspaceId, profiles: &[&Profile]) -> Result<Vec<Vec<Event>>> {
+    /// What is kept of the events of customers, in their order, each complete over merges.
+    pub(super) async fn histories(&self, workspace: &WorkspaceId, profiles: &[&Profile]) -> Result<Vec<Whole>> {
         let parts: Vec<ProfileId> = profiles.iter().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
-        let mut by_part = self.store.timelines(workspace, &parts).await?.into_iter();
-        let timeline = |profile: &&Profile| {
-            let mut timeline: Vec<Event> = by_part.by_ref().take(profile.parts.len()).flatten().collect();
-            if profile.parts.len() > 1 {
-                fold::sort(&mut timeline);
-            }
-            timeline
-        };
-        Ok(profiles.iter().map(timeline).collect())
+        let histories = self.store.histories(workspace, &parts).await?;
+        let mut by_part = parts.into_iter().zip(histories);
+        let history = |profile: &&Profile| Whole::of(by_part.by_ref().take(profile.parts.len()).collect());
+        Ok(profiles.iter().map(history).collect())
     }
 
     /// The profiles as they were at the time that a read asks for: their events up to then, folded again.
@@ -200,15 +194,19 @@ impl App {
     ) -> Result<Vec<Option<Profile>>> {
         let Some(time) = read.as_of else { return Ok(profiles) };
         let known: Vec<&Profile> = profiles.iter().flatten().collect();
-        let mut timelines = self.timelines(&caller.workspace, &known).await?.into_iter();
+        let mut histories = self.histories(&caller.workspace, &known).await?.into_iter();
+        // Looked at behind them: what has expired then cannot have been missing from what was read.
+        self.history_kept(&caller.workspace).await?.check(time)?;
         let (resolver, _) = self.resolver(&caller.workspace).await?;
         let past = profiles.into_iter().map(|profile| {
             let mut profile = profile?;
-            let mut timeline = timelines.next()?;
-            timeline.retain(|event| event.times.event <= time);
-            let carried: HashSet<Identifier> = timeline.iter().flat_map(|event| resolver.carried_by(event)).collect();
+            let history = histories.next()?;
+            let known = history.events.iter().filter(|event| event.times.event <= time);
+            let expired = history.base.iter().flat_map(|base| &base.carried);
+            let sent = known.flat_map(|event| &event.identifiers).chain(expired);
+            let carried: HashSet<Identifier> = sent.filter_map(|sent| resolver.carried(sent)).collect();
             profile.retain_identifiers(|identifier| carried.contains(identifier));
-            profile.state = fold::refold(&timeline);
+            profile.state = history.refold_until(time);
             profile.state.last.is_some().then_some(profile)
         });
         Ok(past.collect())

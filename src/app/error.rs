@@ -7,6 +7,7 @@ use crate::domain::decision::Refusal;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelKind;
 use crate::domain::rejection::EventRejection;
+use crate::domain::time::Timestamp;
 use crate::domain::violation::{ViolationReason, Violations};
 use crate::{models, store};
 
@@ -134,6 +135,18 @@ pub enum Reason {
     /// The resume token is older than what is kept.
     #[error("the changes after the resume_token are not kept any more; read the profiles anew and begin without it")]
     ResumeTokenExpired,
+    /// The history that this needs is not kept any more.
+    #[error("what happened before {} is not kept any more; ask for what came later", .oldest.rfc3339())]
+    HistoryExpired {
+        /// What happened before has expired.
+        oldest: Timestamp,
+    },
+    /// The event happened before the history that is kept.
+    #[error("the event happened before {}, and what did is not kept; do not send it again", .oldest.rfc3339())]
+    EventTooOld {
+        /// What happened before has expired.
+        oldest: Timestamp,
+    },
     /// The run has ended.
     #[error("the training run has already ended")]
     TrainingNotRunning,
@@ -201,6 +214,7 @@ impl Error {
                 (reason, invalid.0.clone().into_vec().into_iter().map(|violation| violation.field).collect())
             }
             Self::Precondition(Reason::Refused(Refusal::TraitLimit)) => (EventRejection::TraitLimitReached, Vec::new()),
+            Self::OutOfRange(Reason::EventTooOld { .. }) => (EventRejection::EventTooOld, Vec::new()),
             // No other error stands for one event.
             _ => (EventRejection::EventIdReused, Vec::new()),
         }

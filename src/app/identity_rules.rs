@@ -120,10 +120,10 @@ impl App {
             is_complete = page.is_empty();
             after = page.last().map(|profile| profile.id).or(after);
             seen += page.len();
-            let timelines = self.timelines(&caller.workspace, &page.iter().collect::<Vec<_>>()).await?;
-            for (profile, timeline) in page.iter().zip(timelines) {
+            let histories = self.histories(&caller.workspace, &page.iter().collect::<Vec<_>>()).await?;
+            for (profile, history) in page.iter().zip(histories) {
                 let by_operators = self.operator_merges(caller, profile).await?;
-                rehearsal.add(profile, timeline, &by_operators);
+                rehearsal.add(profile, history.events, &by_operators);
             }
             // Others may have their turn: a page takes some milliseconds.
             tokio::task::yield_now().await;

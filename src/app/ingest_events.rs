@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
+use super::history_kept::HistoryKept;
 use super::request::WriteMode;
 use crate::domain::decision::{Decider, Known};
 use crate::domain::event::{Draft, Event, EventKey};
 use crate::domain::fact::{Document, Fact};
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
 use crate::domain::identity::{Candidates, Resolver};
@@ -237,11 +239,14 @@ impl App {
         let keys: Vec<EventKey> = checked.iter().map(|one| one.event.key.clone()).collect();
         let stored = self.store.find_events(&caller.workspace, &keys).await?;
         let (new, mut statuses) = sort_out_repeats(checked, stored);
-        let (resolver, settings) = self.resolver(&caller.workspace).await?;
+        let ((resolver, settings), kept) =
+            tokio::try_join!(self.resolver(&caller.workspace), self.history_kept(&caller.workspace))?;
+        let (new, too_old) = sort_out_too_old(&kept, new);
+        statuses.extend(too_old);
         let (new, nameless) = sort_out_nameless(&resolver, new);
         statuses.extend(nameless);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
-        preconditions.push(settings);
+        preconditions.extend([settings, kept.precondition]);
         let before = known.profiles.clone();
 
         let mut new_id = || self.context.new_id();
@@ -300,7 +305,7 @@ impl App {
         Ok((known, preconditions))
     }
 
-    /// What the facts make of the profiles, with the timelines that this needs.
+    /// What the facts make of the profiles, with the histories that this needs.
     pub(super) async fn project(
         &self,
         caller: &Caller,
@@ -308,10 +313,10 @@ impl App {
         time: Timestamp,
         profiles: HashMap<ProfileId, Arc<Profile>>,
     ) -> Result<Projection> {
-        let needed = projection::timelines_needed(facts, |id| profiles.get(&id).map(|profile| &**profile));
+        let needed = projection::histories_needed(facts, |id| profiles.get(&id).map(|profile| &**profile));
         let ids: Vec<ProfileId> = needed.into_iter().collect();
-        let timelines = if ids.is_empty() { Vec::new() } else { self.store.timelines(&caller.workspace, &ids).await? };
-        let before = Loaded { profiles, timelines: ids.into_iter().zip(timelines).collect() };
+        let histories = if ids.is_empty() { Vec::new() } else { self.store.histories(&caller.workspace, &ids).await? };
+        let before = Loaded { profiles, histories: ids.into_iter().zip(histories).collect() };
         match projection::project(facts, time, &before) {
             Ok(projection) => Ok(projection),
             Err(never) => match never {},
@@ -320,9 +325,10 @@ impl App {
 }
 
 /// What a projection finds, loaded beforehand.
-struct Loaded {
-    profiles: HashMap<ProfileId, Arc<Profile>>,
-    timelines: HashMap<ProfileId, Vec<Event>>,
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) profiles: HashMap<ProfileId, Arc<Profile>>,
+    pub(super) histories: HashMap<ProfileId, History>,
 }
 
 impl Before for Loaded {
@@ -332,8 +338,8 @@ impl Before for Loaded {
         Ok(self.profiles.get(&id).map(|profile| Profile::clone(profile)))
     }
 
-    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Self::Error> {
-        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    fn history(&self, part: ProfileId) -> std::result::Result<History, Self::Error> {
+        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }
 
@@ -353,6 +359,19 @@ fn sort_out_repeats(
         }
     }
     (new, statuses)
+}
+
+/// Separates events that happened before the history that is kept.
+fn sort_out_too_old<'a>(
+    kept: &HistoryKept,
+    events: Vec<&'a Checked>,
+) -> (Vec<&'a Checked>, HashMap<usize, OutcomeStatus>) {
+    let (recent, too_old): (Vec<_>, Vec<_>) =
+        events.into_iter().partition(|one| kept.check(one.event.times.event).is_ok());
+    let refused = |one: &Checked| {
+        (one.position, OutcomeStatus::Rejected(Error::OutOfRange(Reason::EventTooOld { oldest: kept.before })))
+    };
+    (recent, too_old.into_iter().map(refused).collect())
 }
 
 /// Separates events that no identifier gives a customer.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
 use super::error::Result;
+use super::history_kept::HistoryKept;
 use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::event::{Event, OrderKey};
 use crate::domain::id::Revision;
@@ -31,6 +32,12 @@ pub struct EventQuery {
 }
 
 impl EventFilter {
+    /// Refuses to tell of a time whose events have expired. Whoever does not ask for a time gets what is kept.
+    fn check(&self, kept: &HistoryKept) -> Result<()> {
+        let last = self.end.map(|end| end.plus_micros(-1));
+        self.start.into_iter().chain(last).try_for_each(|time| kept.check(time))
+    }
+
     fn lets_through(&self, event: &Event) -> bool {
         let time = event.times.event;
         (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == event.payload.kind()))
@@ -52,7 +59,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`](super::Error::NotFound) for an unknown customer, [`Error::Invalid`](super::Error::Invalid)
-    /// for a bad page.
+    /// for a bad page, [`Error::OutOfRange`](super::Error::OutOfRange) for a time whose events have expired.
     pub async fn list_events(
         &self,
         caller: &Caller,
@@ -64,10 +71,16 @@ impl App {
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
         let Begin { revision, limit, after: before } = self.check_page::<OrderKey>(read, page, &binding)?;
         let profile = self.find(caller, customer, read).await?.profile;
-        let mut timelines = self.timelines(&caller.workspace, &[&profile]).await?;
-        let mut wanted = timelines.pop().unwrap_or_default();
-        wanted
-            .retain(|event| filter.lets_through(event) && before.as_ref().is_none_or(|before| event.order() < *before));
+        let mut histories = self.histories(&caller.workspace, &[&profile]).await?;
+        let kept = self.history_kept(&caller.workspace).await?;
+        filter.check(&kept)?;
+        let mut wanted = histories.pop().unwrap_or_default().events;
+        wanted.retain(|event| {
+            // What has expired and was not forgotten yet is not told either.
+            kept.check(event.times.event).is_ok()
+                && filter.lets_through(event)
+                && before.as_ref().is_none_or(|before| event.order() < *before)
+        });
 
         let more = wanted.len() > limit;
         let items: Vec<Event> = wanted.into_iter().rev().take(limit).collect();

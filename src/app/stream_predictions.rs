@@ -40,6 +40,9 @@ impl App {
         read: &Read,
     ) -> Result<mpsc::Receiver<Result<PredictionBatch>>> {
         self.check_read(read)?;
+        if let Some(time) = read.as_of {
+            self.history_kept(&caller.workspace).await?.check(time)?;
+        }
         let serving = self.registry.serving(&caller.workspace);
         if let Some(segment_id) = &segment_id {
             // Without a model there are no segments, so the answer is the one for a segment that a model does not have.

@@ -11,9 +11,8 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result, chain};
 use super::trainer::{Live, Part};
-use crate::domain::event::Event;
 use crate::domain::fact::{Document, DocumentKind, Fact};
-use crate::domain::fold;
+use crate::domain::history::Whole;
 use crate::domain::id::Revision;
 use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
 use crate::domain::profile::Profile;
@@ -189,13 +188,14 @@ impl Job {
         let parameters = ChurnParameters {
             cutoff_times: self.parameters.cutoffs.clone(),
             horizon: self.parameters.horizon_days.map(|count| days(u64::from(count))),
+            earliest: self.runtime.block_on(self.app.history_kept(&self.caller.workspace))?.before,
             seed: self.parameters.seed,
         };
         let plan = ChurnPlan::new(&definition, &parameters, &self.census_as_of(census))?;
         let mut examples = ChurnExamples::new(plan);
         self.for_each_profile(self.part(READING / 3.0, READING * 2.0 / 3.0), |profiles| {
-            for (profile, timeline) in profiles.iter().zip(self.timelines(profiles)?) {
-                examples.add(profile, &timeline);
+            for (profile, history) in profiles.iter().zip(self.histories(profiles)?) {
+                examples.add_history(profile, &history);
             }
             Ok(())
         })?;
@@ -220,8 +220,11 @@ impl Job {
                 profiles.iter().for_each(|profile| rows.add(profile, &profile.state));
                 return Ok(());
             }
-            for (profile, timeline) in profiles.iter().zip(self.timelines(profiles)?) {
-                rows.add(profile, &fold::refold(&timeline));
+            for (profile, history) in profiles.iter().zip(self.histories(profiles)?) {
+                // The horizon may have moved beyond it since the run was asked for.
+                if history.reaches_back_to(now) {
+                    rows.add(profile, &history.refold());
+                }
             }
             Ok(())
         })?;
@@ -278,17 +281,17 @@ impl Job {
         }
     }
 
-    /// The timelines of some customers, without what came after the run began or happened after its `as_of_time`: a
+    /// The histories of some customers, without what came after the run began or happened after its `as_of_time`: a
     /// training sees one state of the data although events keep coming.
-    fn timelines(&self, profiles: &[Profile]) -> std::result::Result<Vec<Vec<Event>>, Stop> {
+    fn histories(&self, profiles: &[Profile]) -> std::result::Result<Vec<Whole>, Stop> {
         let profiles: Vec<&Profile> = profiles.iter().collect();
-        let mut timelines = self.runtime.block_on(self.app.timelines(&self.caller.workspace, &profiles))?;
+        let mut histories = self.runtime.block_on(self.app.histories(&self.caller.workspace, &profiles))?;
         let started = self.run.start_time.unwrap_or(Timestamp::MAX);
         let as_of = self.parameters.as_of.unwrap_or(Timestamp::MAX);
-        for timeline in &mut timelines {
-            timeline.retain(|event| event.times.received <= started && event.times.event <= as_of);
+        for history in &mut histories {
+            history.events.retain(|event| event.times.received <= started && event.times.event <= as_of);
         }
-        Ok(timelines)
+        Ok(histories)
     }
 
     fn census_as_of(&self, mut census: Census) -> Census {

@@ -44,9 +44,11 @@ impl App {
     /// Asks for a training; the run is answered at once and works in the background.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for parameters, [`Error::Exhausted`] when too many runs wait.
+    /// [`Error::Invalid`] for parameters, [`Error::OutOfRange`] for times whose history has expired,
+    /// [`Error::Exhausted`] when too many runs wait.
     pub async fn create_training_run(&self, caller: &Caller, request: &TrainingRequest) -> Result<RunView> {
         let parameters = check(request)?;
+        self.check_cutoffs(caller, &parameters).await?;
         let content = (request.kind, &request.parameters);
         let named = match self.find_repeat(caller, &request.request_id, "CreateTrainingRun", &content).await? {
             Repeat::No(named) => named,
@@ -74,10 +76,17 @@ impl App {
     /// Checks the request for a training without starting one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for parameters.
-    pub fn validate_training_run(&self, request: &TrainingRequest) -> Result<RunView> {
-        check(request)?;
+    /// [`Error::Invalid`] for parameters, [`Error::OutOfRange`] for times whose history has expired.
+    pub async fn validate_training_run(&self, caller: &Caller, request: &TrainingRequest) -> Result<RunView> {
+        let parameters = check(request)?;
+        self.check_cutoffs(caller, &parameters).await?;
         Ok(RunView { run: self.new_run(request), revision: self.store.revision() })
+    }
+
+    /// What was known at a time can only be learned from as long as its history is kept.
+    async fn check_cutoffs(&self, caller: &Caller, parameters: &TrainingParameters) -> Result<()> {
+        let kept = self.history_kept(&caller.workspace).await?;
+        parameters.as_of.iter().chain(&parameters.cutoffs).try_for_each(|time| kept.check(*time))
     }
 
     /// One run.

@@ -35,7 +35,8 @@ impl App {
     /// Undoes a merge: each side gets back what was its own, and what has come since with its identifiers.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown merge, [`Error::Precondition`] for one that was undone before.
+    /// [`Error::NotFound`] for an unknown merge, [`Error::Precondition`] for one that was undone before,
+    /// [`Error::OutOfRange`] for one whose history has expired.
     pub async fn unmerge_profiles(
         &self,
         caller: &Caller,
@@ -85,12 +86,15 @@ impl App {
         if record.undo_time.is_some() {
             return Err(Error::Precondition(Reason::MergeUndone));
         }
+        let kept = self.history_kept(&caller.workspace).await?;
+        kept.check(record.time)?;
         let holder = CustomerRef::Profile(record.part);
         let whole = self.find(caller, &holder, &Read::default()).await?.profile;
         let groups = whole.groups_without(merge);
         let mut commit = self.new_commit(caller);
         commit.preconditions.push(Precondition::Document(DocumentKey::merge(merge), Some(revision)));
         commit.preconditions.push(Precondition::Profile(whole.id, Some(whole.revision)));
+        commit.preconditions.push(kept.precondition);
         let first = whole.id;
         commit.facts.push(Fact::Unmerge(UnmergeFact { merge, profile: first, groups }));
         commit.projection = self.project(caller, &commit.facts, commit.time, [(first, Arc::new(whole))].into()).await?;

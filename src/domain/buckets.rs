@@ -68,14 +68,39 @@ impl Buckets {
     pub(super) fn fold(&mut self, event: &Event) {
         let day = event.times.event.day();
         if self.0.last().is_none_or(|last| last.day != day) {
-            let oldest_kept = day.0.saturating_sub(limits::BUCKET_DAYS as i32);
-            let expired = self.0.partition_point(|bucket| bucket.day.0 <= oldest_kept);
-            self.0.drain(..expired);
+            self.0.drain(..self.expired_at(day));
             self.0.push(Bucket { day, counts: Counts::default() });
         }
         if let Some(last) = self.0.last_mut() {
             last.counts.count(event);
         }
+    }
+
+    /// Takes over the days of another history of the customer.
+    pub(super) fn join(&mut self, other: &Self) {
+        for bucket in &other.0 {
+            match self.0.binary_search_by_key(&bucket.day, |known| known.day) {
+                Ok(known) => self.0[known].counts.add(&bucket.counts),
+                Err(place) => self.0.insert(place, *bucket),
+            }
+        }
+        if let Some(newest) = self.0.last().map(|bucket| bucket.day) {
+            self.0.drain(..self.expired_at(newest));
+        }
+    }
+
+    /// Whether there may be events on the days from one to another, both included: where the days are older than those that
+    /// are kept, nobody knows.
+    pub(super) fn may_have(&self, from: Day, to: Day) -> bool {
+        let Some(newest) = self.0.last() else { return false };
+        newest.day.days_since(from) >= limits::BUCKET_DAYS as i32
+            || self.0.iter().any(|bucket| (from..=to).contains(&bucket.day))
+    }
+
+    /// How many days are too old to be kept beside a newest one.
+    fn expired_at(&self, newest: Day) -> usize {
+        let oldest_kept = newest.0.saturating_sub(limits::BUCKET_DAYS as i32);
+        self.0.partition_point(|bucket| bucket.day.0 <= oldest_kept)
     }
 }
 

@@ -58,8 +58,8 @@ pub fn changes(facts: &[Fact]) -> Vec<ProfileChange> {
             Fact::Event(fact) => of_event(fact, &mut changes),
             Fact::Merge(fact) => of_merge(fact, &mut changes),
             Fact::Unmerge(fact) => of_unmerge(fact, &mut changes),
-            // No document is part of a profile.
-            Fact::Document(_) => {}
+            // No document is part of a profile, and what its events add up to stays as it is when they expire.
+            Fact::Document(_) | Fact::Expire(_) => {}
         }
     }
     changes

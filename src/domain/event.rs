@@ -30,7 +30,7 @@ pub struct Draft {
 }
 
 /// An identifier as it was sent: a type and a value.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SentIdentifier {
     /// The type as it was sent.
     pub kind: String,

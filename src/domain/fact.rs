@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
+use super::history::Horizon;
 use super::id::{MergeId, ProfileId, RunId};
 use super::identifier::Identifier;
 use super::identity::{Demotion, Release};
@@ -13,6 +14,7 @@ use super::model::{ModelKind, ModelRecord, ModelVersion};
 use super::profile::part::Link;
 use super::rejection::Rejections;
 use super::settings::Settings;
+use super::time::Timestamp;
 use super::training::TrainingRun;
 
 /// One accepted command.
@@ -27,6 +29,8 @@ pub enum Fact {
     Unmerge(UnmergeFact),
     /// A document took a new content.
     Document(Document),
+    /// Events of a profile have expired.
+    Expire(ExpireFact),
 }
 
 /// An event of a customer, with everything that was decided about it.
@@ -91,6 +95,17 @@ pub struct UnmergeFact {
     pub groups: Vec<Vec<ProfileId>>,
 }
 
+/// Events of a profile have expired: they are forgotten, and what they add up to is kept instead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpireFact {
+    /// The profile.
+    pub profile: ProfileId,
+    /// What happened before this time has expired.
+    pub before: Timestamp,
+    /// The parts of the profile, those together that no merge can be undone between any more.
+    pub groups: Vec<Vec<ProfileId>>,
+}
+
 /// Something small that is kept as a whole and replaced as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Document {
@@ -110,6 +125,8 @@ pub enum Document {
     ProfileMerge(ProfileId, MergeId),
     /// What a request was refused.
     Rejections(Rejections),
+    /// How far back the history of the workspace goes.
+    Horizon(Horizon),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -167,12 +184,19 @@ pub enum DocumentKind {
     ProfileMerge = 7,
     /// [`Document::Rejections`].
     Rejections = 8,
+    /// [`Document::Horizon`].
+    Horizon = 9,
 }
 
 impl DocumentKey {
     /// The key of the settings.
     pub fn settings() -> Self {
         Self { kind: DocumentKind::Settings, name: String::new() }
+    }
+
+    /// The key of the horizon.
+    pub fn horizon() -> Self {
+        Self { kind: DocumentKind::Horizon, name: String::new() }
     }
 
     /// The key of the pointer to the model of a kind that answers.
@@ -211,6 +235,7 @@ impl Document {
     pub fn key(&self) -> DocumentKey {
         match self {
             Self::Settings(_) => DocumentKey::settings(),
+            Self::Horizon(_) => DocumentKey::horizon(),
             Self::TrainingRun(run) => DocumentKey::training_run(run.id),
             Self::Model(model) => DocumentKey::model(&model.reference.version),
             Self::ActiveModel(kind, _) => DocumentKey::active_model(*kind),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
+use super::event::{Event, SentIdentifier};
 use super::id::ProfileId;
 use super::identifier::{Identifier, PHONE};
 use super::identity_rules::{ANY, ANY_CRM, IdentifierRule, NOBODY};
@@ -129,10 +129,9 @@ impl Resolver {
         self.sort_out(sent.collect())
     }
 
-    /// The identifiers that an accepted event carries, whatever the rules of today say about them.
-    pub fn carried_by(&self, event: &Event) -> impl Iterator<Item = Identifier> {
-        let sent = event.identifiers.iter().filter_map(|sent| Identifier::parse(&sent.kind, &sent.value).ok());
-        sent.filter_map(|identifier| self.normalise(identifier))
+    /// An identifier that an accepted event carries, whatever the rules of today say about it.
+    pub fn carried(&self, sent: &SentIdentifier) -> Option<Identifier> {
+        self.normalise(Identifier::parse(&sent.kind, &sent.value).ok()?)
     }
 
     /// True for values that systems write where they know nobody: blanks, zeroes, `null` and the like, in any case, and

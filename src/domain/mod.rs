@@ -10,6 +10,7 @@ pub mod decision;
 pub mod event;
 pub mod fact;
 pub mod fold;
+pub mod history;
 pub mod id;
 pub mod identifier;
 pub mod identity;

@@ -4,14 +4,15 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Event;
-use super::fact::{EventFact, Fact, MergeFact, UnmergeFact};
+use super::fact::{EventFact, ExpireFact, Fact, MergeFact, UnmergeFact};
 use super::fold;
+use super::history::{self, Base, History, Whole};
 use super::id::ProfileId;
 use super::profile::Profile;
 use super::time::Timestamp;
 
-/// Where a projection finds what was before. Asked only for profiles that [`touched`] names, and for the timelines of
-/// [`timelines_needed`].
+/// Where a projection finds what was before. Asked only for profiles that [`touched`] names, and for the histories of
+/// [`histories_needed`].
 pub trait Before {
     /// What may go wrong.
     type Error;
@@ -22,11 +23,12 @@ pub trait Before {
     /// When it cannot be read.
     fn profile(&self, id: ProfileId) -> Result<Option<Profile>, Self::Error>;
 
-    /// All accepted events of one part of a profile, in any order; none for a part that does not exist yet.
+    /// What is kept of the events of one part of a profile, which come in any order; nothing for a part that does not
+    /// exist yet.
     ///
     /// # Errors
-    /// When they cannot be read.
-    fn timeline(&self, part: ProfileId) -> Result<Vec<Event>, Self::Error>;
+    /// When it cannot be read.
+    fn history(&self, part: ProfileId) -> Result<History, Self::Error>;
 }
 
 /// What facts did to profiles.
@@ -37,6 +39,11 @@ pub struct Projection {
     /// Ids that stand for another profile from now on, each with that profile; a profile that a merge was undone for
     /// stands for itself again.
     pub redirects: Vec<(ProfileId, ProfileId)>,
+    /// Parts whose bases are others now, each with all that it has.
+    pub bases: Vec<(ProfileId, Vec<Base>)>,
+    /// Parts whose events before a time are forgotten. Whoever decided on their history must decide anew, so that this
+    /// changes the revision of their profile, although it says what it said.
+    pub forgotten: Vec<(ProfileId, Timestamp)>,
 }
 
 /// Applies the facts of one commit, in their order, accepted at `time`.
@@ -50,6 +57,7 @@ pub fn project<B: Before>(facts: &[Fact], time: Timestamp, before: &B) -> Result
             Fact::Event(fact) => working.add_event(fact)?,
             Fact::Merge(fact) => working.merge(fact)?,
             Fact::Unmerge(fact) => working.unmerge(fact)?,
+            Fact::Expire(fact) => working.expire(fact)?,
             Fact::Document(_) => {}
         }
     }
@@ -72,14 +80,18 @@ pub fn touched(facts: &[Fact]) -> BTreeSet<ProfileId> {
             Fact::Unmerge(fact) => {
                 ids.insert(fact.profile);
             }
+            Fact::Expire(fact) => {
+                ids.insert(fact.profile);
+            }
             Fact::Document(_) => {}
         }
     }
     ids
 }
 
-/// The parts whose timelines the projection will read: those of profiles that merge, fall apart or have a late event.
-pub fn timelines_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Option<&'a Profile>) -> BTreeSet<ProfileId> {
+/// The parts whose histories the projection will read: those of profiles that merge, fall apart, have a late event or
+/// forget some.
+pub fn histories_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Option<&'a Profile>) -> BTreeSet<ProfileId> {
     let mut ids = BTreeSet::new();
     let mut need = |id: ProfileId, when: &dyn Fn(&Profile) -> bool| {
         let needed = profile(id).filter(|profile| when(profile));
@@ -93,6 +105,7 @@ pub fn timelines_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Optio
                 fact.sources.iter().for_each(|source| need(source.profile, &|_| true));
             }
             Fact::Unmerge(fact) => need(fact.profile, &|_| true),
+            Fact::Expire(fact) => need(fact.profile, &|_| true),
             Fact::Document(_) => {}
         }
     }
@@ -116,20 +129,35 @@ struct Draft {
     profile: Profile,
     added: Vec<(ProfileId, Event)>,
     refold: bool,
+    /// Whether the profile says something else than before.
+    is_changed: bool,
+    expires: Option<ExpireFact>,
+}
+
+impl Draft {
+    fn of(profile: Profile) -> Self {
+        Self { profile, added: Vec::new(), refold: false, is_changed: false, expires: None }
+    }
 }
 
 impl<B: Before> Working<'_, B> {
+    /// A profile that will say something else.
     fn draft(&mut self, id: ProfileId) -> Result<&mut Draft, B::Error> {
-        let draft = match self.drafts.entry(id) {
+        let time = self.time;
+        let draft = self.look(id)?;
+        draft.profile.update_time = time;
+        draft.is_changed = true;
+        Ok(draft)
+    }
+
+    fn look(&mut self, id: ProfileId) -> Result<&mut Draft, B::Error> {
+        Ok(match self.drafts.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
                 let known = self.before.profile(id)?;
-                let profile = known.unwrap_or_else(|| Profile::new(id, self.time));
-                vacant.insert(Draft { profile, added: Vec::new(), refold: false })
+                vacant.insert(Draft::of(known.unwrap_or_else(|| Profile::new(id, self.time))))
             }
-        };
-        draft.profile.update_time = self.time;
-        Ok(draft)
+        })
     }
 
     fn add_event(&mut self, fact: &EventFact) -> Result<(), B::Error> {
@@ -169,31 +197,78 @@ impl<B: Before> Working<'_, B> {
             let is_own = |(part, _): &(ProfileId, Event)| profile.parts.iter().any(|own| own.id == *part);
             let (own, others) = added.into_iter().partition(is_own);
             added = others;
-            self.drafts.insert(id, Draft { profile, added: own, refold: true });
+            self.drafts.insert(id, Draft { added: own, refold: true, is_changed: true, ..Draft::of(profile) });
         }
         Ok(())
     }
 
+    fn expire(&mut self, fact: &ExpireFact) -> Result<(), B::Error> {
+        self.look(fact.profile)?.expires = Some(fact.clone());
+        Ok(())
+    }
+
     fn finish(self) -> Result<Projection, B::Error> {
-        let before = self.before;
-        let profiles = self.drafts.into_values().map(|draft| draft.finish(before)).collect::<Result<_, _>>()?;
-        Ok(Projection { profiles, redirects: self.redirects })
+        let mut projection = Projection { redirects: self.redirects, ..Projection::default() };
+        for draft in self.drafts.into_values() {
+            draft.finish(self.before, &mut projection)?;
+        }
+        Ok(projection)
     }
 }
 
 impl Draft {
-    fn finish<B: Before>(mut self, before: &B) -> Result<Profile, B::Error> {
-        let mut events: Vec<Event> = self.added.into_iter().map(|(_, event)| event).collect();
-        if self.refold {
-            for part in &self.profile.parts {
-                events.extend(before.timeline(part.id)?);
+    fn finish<B: Before>(mut self, before: &B, projection: &mut Projection) -> Result<(), B::Error> {
+        let added = std::mem::take(&mut self.added);
+        if self.refold || self.expires.is_some() {
+            let histories = self.histories(before, added)?;
+            projection.bases.extend(self.bases(&histories));
+            if let Some(fact) = &self.expires {
+                projection.forgotten.extend(histories.iter().map(|(part, _)| (*part, fact.before)));
             }
-            fold::sort(&mut events);
-            self.profile.state = fold::refold(&events);
+            if self.refold {
+                self.profile.state = Whole::of(histories).refold();
+            }
         } else {
+            let mut events: Vec<Event> = added.into_iter().map(|(_, event)| event).collect();
             fold::sort(&mut events);
             events.iter().for_each(|event| fold::fold(&mut self.profile.state, event));
         }
-        Ok(self.profile)
+        projection.profiles.extend(Some(self.profile).filter(|_| self.is_changed));
+        Ok(())
+    }
+
+    /// What is kept of the events of each part, with those that the commit adds.
+    fn histories<B: Before>(
+        &self,
+        before: &B,
+        added: Vec<(ProfileId, Event)>,
+    ) -> Result<Vec<(ProfileId, History)>, B::Error> {
+        let mut histories = Vec::with_capacity(self.profile.parts.len());
+        for part in &self.profile.parts {
+            histories.push((part.id, before.history(part.id)?));
+        }
+        for (part, event) in added {
+            if let Some((_, history)) = histories.iter_mut().find(|(id, _)| *id == part) {
+                history.events.push(event);
+            }
+        }
+        Ok(histories)
+    }
+
+    /// The parts whose bases are others now. Where the profile fell apart, those that were of several sides are gone.
+    fn bases(&self, histories: &[(ProfileId, History)]) -> Vec<(ProfileId, Vec<Base>)> {
+        let is_own = |part: &ProfileId| self.profile.parts.iter().any(|own| own.id == *part);
+        let mut changed = Vec::new();
+        let made = self.expires.as_ref().map(|fact| history::bases_of(histories, fact));
+        for (part, history) in histories {
+            let bases: Vec<Base> = match &made {
+                Some(made) => made.iter().filter(|(of, _)| of == part).map(|(_, base)| base.clone()).collect(),
+                None => history.bases.iter().filter(|base| base.parts.iter().all(is_own)).cloned().collect(),
+            };
+            if bases != history.bases {
+                changed.push((*part, bases));
+            }
+        }
+        changed
     }
 }

@@ -49,6 +49,8 @@ pub enum EventRejection {
     EventIdReused,
     /// The profile would have too many traits.
     TraitLimitReached,
+    /// It happened before the history that is kept.
+    EventTooOld,
 }
 
 impl Rejections {

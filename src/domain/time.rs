@@ -75,6 +75,24 @@ impl Timestamp {
         self.micros_since(earlier) as f64 / (MICROS_PER_SECOND * SECONDS_PER_DAY) as f64
     }
 
+    /// A time in UTC by RFC 3339, to the second. The calendar is Howard Hinnant's `civil_from_days`.
+    pub fn rfc3339(self) -> String {
+        let (seconds, _) = self.as_seconds_and_nanos();
+        let second = seconds.rem_euclid(86_400);
+        let shifted = seconds.div_euclid(86_400) + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // Years begin in March here, so that the leap day is the last of its year.
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// Hours with their fraction from `earlier` to this time; negative when `earlier` is later.
     pub fn hours_since(self, earlier: Self) -> f64 {
         self.days_since(earlier) * 24.0
@@ -86,6 +104,11 @@ impl Timestamp {
 pub struct Day(pub i32);
 
 impl Day {
+    /// The first moment of the day, held to the representable range.
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_micros(i64::from(self.0) * SECONDS_PER_DAY * MICROS_PER_SECOND)
+    }
+
     /// Whole days from `earlier` to this day; negative when `earlier` is later.
     pub fn days_since(self, earlier: Self) -> i32 {
         self.0 - earlier.0
@@ -127,5 +150,18 @@ mod tests {
     fn a_time_before_the_epoch_belongs_to_the_day_before() {
         assert_eq!(Timestamp::from_micros(-1).day(), Day(-1));
         assert_eq!(Timestamp::from_micros(0).day(), Day(0));
+    }
+
+    #[test]
+    fn times_read_like_a_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_315_659_661, "2011-09-10T13:01:01Z"),
+            (-62_135_596_800, "0001-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::from_micros(seconds * 1_000_000).rfc3339(), expected);
+        }
     }
 }

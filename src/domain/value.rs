@@ -1,5 +1,6 @@
 //! Open data: what a caller may attach without our knowing its meaning.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,42 @@ pub enum Value {
     List(Vec<Value>),
     /// Values by key.
     Map(Map),
+}
+
+impl Value {
+    /// An order of all values, for where one of two must be chosen and it does not matter which.
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(own), Self::Bool(other)) => own.cmp(other),
+            (Self::Number(own), Self::Number(other)) => own.total_cmp(other),
+            (Self::Text(own), Self::Text(other)) => own.cmp(other),
+            (Self::List(own), Self::List(other)) => compare_all(own.iter(), other.iter()),
+            (Self::Map(own), Self::Map(other)) => {
+                own.keys().cmp(other.keys()).then_with(|| compare_all(own.values(), other.values()))
+            }
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::Bool(_) => 1,
+            Self::Number(_) => 2,
+            Self::Text(_) => 3,
+            Self::List(_) => 4,
+            Self::Map(_) => 5,
+        }
+    }
+}
+
+/// Compares lists: by the first values that differ, and else by their lengths.
+fn compare_all<'a>(
+    own: impl ExactSizeIterator<Item = &'a Value>,
+    other: impl ExactSizeIterator<Item = &'a Value>,
+) -> Ordering {
+    let lengths = own.len().cmp(&other.len());
+    own.zip(other).map(|(own, other)| own.compare(other)).find(|order| order.is_ne()).unwrap_or(lengths)
 }
 
 /// Values by key, in the order of the keys, so that equal data have equal bytes.

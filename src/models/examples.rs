@@ -5,6 +5,7 @@ use super::features::{self, Values, View};
 pub use super::plan::{Census, ChurnParameters, ChurnPlan};
 use crate::domain::event::Event;
 use crate::domain::fold::fold;
+use crate::domain::history::{Base, Whole};
 use crate::domain::payload::{Payload, SubscriptionStatus};
 use crate::domain::profile::State;
 use crate::domain::settings::{ChurnKind, is_qualifying};
@@ -47,16 +48,27 @@ impl ChurnExamples {
         Self { plan, rows: Vec::new(), kept_bits: 0, rows_max: ROWS_MAX }
     }
 
-    /// Adds a customer by their whole timeline, in canonical order. One progressive fold gives the examples of all
-    /// cut-offs; it never sees an event after the cut-off that it stands at.
+    /// Adds a customer by their whole timeline, in canonical order.
     pub fn add(&mut self, customer: impl Into<CustomerKey>, timeline: &[Event]) {
-        let hash = customer.into().seeded(self.plan.seed);
+        self.add_since(customer.into(), None, timeline);
+    }
+
+    /// Adds a customer of whose events some may have expired. At a cut-off before that there is no example.
+    pub fn add_history(&mut self, customer: impl Into<CustomerKey>, history: &Whole) {
+        self.add_since(customer.into(), history.base.as_ref(), &history.events);
+    }
+
+    /// One progressive fold gives the examples of all cut-offs; it never sees an event after the cut-off that it stands
+    /// at.
+    fn add_since(&mut self, customer: CustomerKey, base: Option<&Base>, timeline: &[Event]) {
+        let hash = customer.seeded(self.plan.seed);
         if !self.keeps(hash) {
             return;
         }
-        let mut state = State::default();
+        let mut state = base.map(|base| base.state.clone()).unwrap_or_default();
         let mut past = 0;
-        for cutoff in self.plan.cutoffs().collect::<Vec<_>>() {
+        let cutoffs = self.plan.cutoffs().filter(|cutoff| base.is_none_or(|base| base.before <= *cutoff));
+        for cutoff in cutoffs.collect::<Vec<_>>() {
             let known = past + timeline[past..].partition_point(|event| event.times.event <= cutoff);
             for event in &timeline[past..known] {
                 fold(&mut state, event);
@@ -151,7 +163,8 @@ mod tests {
         let census =
             Census { customers: 1, first_time: Some(day(0.0)), last_time: Some(day(400.0)), has_purchases: true };
         let definition = ChurnDefinition { kind, horizon: days(90), qualifying_events: Vec::new() };
-        let parameters = ChurnParameters { cutoff_times: vec![day(100.0), day(200.0)], horizon: None, seed: 1 };
+        let cutoff_times = vec![day(100.0), day(200.0)];
+        let parameters = ChurnParameters { cutoff_times, seed: 1, ..Default::default() };
         ChurnPlan::new(&definition, &parameters, &census).expect("fits")
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::rfc3339;
 use super::error::Error;
 use crate::domain::payload::Payload;
 use crate::domain::profile::Profile;
@@ -43,14 +42,22 @@ impl Census {
 }
 
 /// What a caller may choose for one training of churn.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChurnParameters {
     /// Points in time to learn from; the latest is the test. Empty: chosen from the data.
     pub cutoff_times: Vec<Timestamp>,
     /// Takes the place of the workspace's horizon.
     pub horizon: Option<Duration>,
+    /// No cut-off that is chosen is earlier: what was known before cannot be told any more.
+    pub earliest: Timestamp,
     /// Where all randomness comes from.
     pub seed: u64,
+}
+
+impl Default for ChurnParameters {
+    fn default() -> Self {
+        Self { cutoff_times: Vec::new(), horizon: None, earliest: Timestamp::MIN, seed: 0 }
+    }
 }
 
 /// What leaving means to a model. Two models with the same meaning can be compared.
@@ -91,7 +98,7 @@ impl ChurnPlan {
         asked.dedup();
         let (test, training, dropped) = match asked.pop() {
             Some(test) => checked(test, asked, horizon, last)?,
-            None => chosen(first, last, horizon)?,
+            None => chosen(first.plus(HISTORY.max(horizon / 2)).max(parameters.earliest), last, horizon)?,
         };
         let meaning =
             Meaning { kind: definition.kind, horizon, qualifying_events: qualifying_events(definition, census) };
@@ -125,9 +132,9 @@ fn checked(test: Timestamp, earlier: Vec<Timestamp>, horizon: Duration, last: Ti
     if test.plus(horizon) > last {
         return Err(Error::NotEnoughData(format!(
             "the outcome of the cut-off {} is known at {}, but the events end at {}",
-            rfc3339(test),
-            rfc3339(test.plus(horizon)),
-            rfc3339(last)
+            test.rfc3339(),
+            test.plus(horizon).rfc3339(),
+            last.rfc3339()
         )));
     }
     let asked = earlier.len();
@@ -135,23 +142,24 @@ fn checked(test: Timestamp, earlier: Vec<Timestamp>, horizon: Duration, last: Ti
     if asked > 0 && training.is_empty() {
         return Err(Error::NotEnoughData(format!(
             "none of {asked} cut-offs ends one horizon before the test cut-off {}",
-            rfc3339(test)
+            test.rfc3339()
         )));
     }
     Ok((test, training, dropped))
 }
 
 /// The latest test that the data allow, and training cut-offs every 30 days from one horizon before it, as far as
-/// there is a history of half a horizon, at least 30 days, before them.
-fn chosen(first: Timestamp, last: Timestamp, horizon: Duration) -> Result<Cutoffs, Error> {
-    let earliest = first.plus(HISTORY.max(horizon / 2));
+/// there is a history of half a horizon, at least 30 days, before them: from `earliest` on.
+fn chosen(earliest: Timestamp, last: Timestamp, horizon: Duration) -> Result<Cutoffs, Error> {
     let test = last.minus(horizon);
     if test < earliest {
         return Err(Error::NotEnoughData(format!(
-            "the events span {:.0} days; a horizon of {:.0} days needs {:.0}",
-            last.days_since(first),
+            "the first cut-off with a history before it would be {}, and with a horizon of {:.0} days the events must \
+             reach to {}; they end at {}",
+            earliest.rfc3339(),
             horizon.as_secs_f64() / 86_400.0,
-            earliest.plus(horizon).days_since(first)
+            earliest.plus(horizon).rfc3339(),
+            last.rfc3339()
         )));
     }
     let steps = std::iter::successors(Some(test.minus(horizon)), |time| Some(time.minus(CUTOFF_STEP)));

@@ -195,6 +195,10 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
         Reason::RevisionAhead(wanted) => refused(ErrorReason::RevisionAhead).precondition(&wanted.to_string()),
         Reason::ResumeTokenAhead(wanted) => refused(ErrorReason::RevisionAhead).precondition(&wanted.to_string()),
         Reason::ResumeTokenExpired => refused(ErrorReason::ResumeTokenExpired),
+        Reason::HistoryExpired { oldest } => {
+            refused(ErrorReason::HistoryExpired).about("oldest_time", &oldest.rfc3339())
+        }
+        Reason::EventTooOld { oldest } => refused(ErrorReason::EventTooOld).about("oldest_time", &oldest.rfc3339()),
         Reason::TrainingNotRunning => refused(ErrorReason::TrainingNotRunning).precondition("run_id"),
         Reason::TrainingBusy => {
             let mut refused = refused(ErrorReason::TrainingBusy);

@@ -30,8 +30,8 @@ impl Training {
         Ok(pb::CreateTrainingRunResponse { run: Some(training::to_pb(&view.run)), revision: view.revision.to_string() })
     }
 
-    fn validate(&self, request: &TrainingRequest) -> Result<pb::CreateTrainingRunResponse> {
-        let view = self.app.validate_training_run(request)?;
+    async fn validate(&self, call: &Call, request: &TrainingRequest) -> Result<pb::CreateTrainingRunResponse> {
+        let view = self.app.validate_training_run(&call.caller, request).await?;
         Ok(pb::CreateTrainingRunResponse { run: Some(training::would_be(&view)), revision: view.revision.to_string() })
     }
 
@@ -131,7 +131,7 @@ impl TrainingService for Training {
         let validate_only = request.validate_only;
         match training::request(request).map_err(|error| call.refuse(error))? {
             None => Err(status::unimplemented("satisfaction cannot be trained in this release").into_status()),
-            Some(request) if validate_only => call.answer(self.validate(&request)),
+            Some(request) if validate_only => call.answer(self.validate(&call, &request).await),
             Some(request) => call.answer(self.create(&call, request).await),
         }
     }

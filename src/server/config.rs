@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::environment;
+use crate::domain::limits;
+use crate::domain::time::days;
 
 /// Everything an operator may set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct Storage {
     pub min_free_ratio: f64,
     /// Bytes that are kept back for what must be written although the disk is full.
     pub reserve_bytes: u64,
+    /// Days for which the history of customers is kept; 0 is for ever.
+    pub history_days: u32,
 }
 
 /// What callers may ask for at once.
@@ -97,6 +101,7 @@ impl Default for Storage {
             min_free_bytes: 1 << 30,
             min_free_ratio: 0.05,
             reserve_bytes: 64 << 20,
+            history_days: 0,
         }
     }
 }
@@ -113,8 +118,12 @@ impl Default for Log {
     }
 }
 
+/// The shortest history: more than a day longer than events are remembered for telling repeats, which are looked up
+/// where they were accepted.
+const HISTORY_DAYS_MIN: u32 = (limits::IDEMPOTENCY_WINDOW.as_secs() / 86_400) as u32 + 2;
+
 /// What each key means, in the order of the file that `rapport config default` prints.
-const DESCRIPTIONS: [(&str, &str); 13] = [
+const DESCRIPTIONS: [(&str, &str); 14] = [
     ("listen", "Address that gRPC and gRPC-Web listen on."),
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
@@ -126,6 +135,10 @@ const DESCRIPTIONS: [(&str, &str); 13] = [
     ),
     ("storage.min_free_ratio", "Share of the disk that stays free, 0 to 1."),
     ("storage.reserve_bytes", "Bytes kept back for the index on a full disk, at most a sixteenth of the disk."),
+    (
+        "storage.history_days",
+        "Days for which events can be listed, merges undone and states of the past be read, at least 32; 0 is for ever.",
+    ),
     ("limits.requests_in_flight", "Requests at work at the same time; further ones are refused at once."),
     ("limits.request_timeout_ms", "Milliseconds after which a unary request without a deadline is given up."),
     ("limits.drain_timeout_ms", "Milliseconds for which a stopping server lets open requests finish."),
@@ -166,6 +179,12 @@ impl Config {
             (0.0..=1.0).contains(&self.storage.min_free_ratio),
             "storage.min_free_ratio must be from 0 to 1"
         );
+        anyhow::ensure!(
+            self.storage.history_days == 0 || self.storage.history_days >= HISTORY_DAYS_MIN,
+            "storage.history_days must be 0, which keeps history for ever, or at least {HISTORY_DAYS_MIN}: events are \
+             told from their repeats for {} days",
+            limits::IDEMPOTENCY_WINDOW.as_secs() / 86_400
+        );
         anyhow::ensure!(self.limits.requests_in_flight > 0, "limits.requests_in_flight must be at least 1");
         anyhow::ensure!(self.limits.request_timeout_ms > 0, "limits.request_timeout_ms must be at least 1");
         anyhow::ensure!(
@@ -174,6 +193,11 @@ impl Config {
              address could read and change customers"
         );
         Ok(())
+    }
+
+    /// For how long history is kept; `None` is for ever.
+    pub fn history_kept(&self) -> Option<Duration> {
+        Some(self.storage.history_days).filter(|count| *count > 0).map(|count| days(u64::from(count)))
     }
 
     /// For how long a stopping server lets open requests finish.
@@ -260,9 +284,18 @@ mod tests {
             ("", &[("RAPPORT_LISTN", "127.0.0.1:1")][..]),
             ("", &[("RAPPORT_STORAGE_SEGMENT_BYTES", "much")][..]),
             ("[storage]\nsegment_bytes = 5", &[][..]),
+            ("[storage]\nhistory_days = 31", &[][..]),
         ] {
             assert!(load(text, variables).is_err(), "{text} {variables:?}");
         }
+    }
+
+    #[test]
+    fn a_history_that_is_too_short_is_refused_with_the_limit_and_none_is_for_ever() {
+        let refused = load("[storage]\nhistory_days = 31", &[]).expect_err("refused").to_string();
+        assert!(refused.contains("storage.history_days") && refused.contains("at least 32"), "{refused}");
+        assert_eq!(load("[storage]\nhistory_days = 32", &[]).expect("reads").history_kept(), Some(days(32)));
+        assert_eq!(load("", &[]).expect("reads").history_kept(), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod config;
 mod environment;
+mod expiry;
 mod refusal;
 mod running;
 pub mod telemetry;

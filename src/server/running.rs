@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::config::Config;
+use super::expiry;
 use super::refusal::refusal;
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
@@ -22,6 +23,8 @@ pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<anyhow::Result<()>>,
+    /// The job that lets history expire, if it ever does.
+    expiry: Option<JoinHandle<()>>,
     drain_timeout: Duration,
 }
 
@@ -49,7 +52,8 @@ impl Server {
             let _asked_or_dropped = stopped.await;
         };
         let serving = tokio::spawn(rpc::serve(app.clone(), rpc_options(config), listener, stopped));
-        Ok(Self { app, address, stop, serving, drain_timeout: config.drain_timeout() })
+        let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
+        Ok(Self { app, address, stop, serving, expiry, drain_timeout: config.drain_timeout() })
     }
 
     /// Where the server listens.
@@ -63,6 +67,9 @@ impl Server {
     /// When the store cannot finish what it began; nothing acknowledged is lost by that.
     pub async fn stop(self) -> anyhow::Result<()> {
         let _already_stopping = self.stop.send(());
+        if let Some(expiry) = &self.expiry {
+            expiry.abort();
+        }
         let trained = tokio::time::timeout(self.drain_timeout, self.app.stop_training());
         let (served, trained) = tokio::join!(self.serving, trained);
         if trained.is_err() {

@@ -14,5 +14,5 @@ pub use backup::{BackedUp, BackupRequest, Observer, Progress};
 pub use error::{Error, Result};
 pub use port::{
     AcceptedCommit, ArtifactStore, Backups, Commit, CommitReader, CommitStore, DocumentReader, EventReader, Followed,
-    Precondition, ProfileReader, Store, StoredEvent, Versioned,
+    Forgotten, Precondition, ProfileReader, Retention, Store, StoredEvent, Versioned,
 };

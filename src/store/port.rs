@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use super::{BackedUp, BackupRequest, Result};
 use crate::domain::event::{Event, EventKey};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::model::ModelVersion;
@@ -119,10 +120,10 @@ pub trait EventReader {
     /// The events accepted under `keys`, in their order; `None` where there is none within the idempotency window.
     async fn find_events(&self, workspace: &WorkspaceId, keys: &[EventKey]) -> Result<Vec<Option<StoredEvent>>>;
 
-    /// The events that were accepted for each of `parts`, in their order, each timeline in canonical order; an unknown
-    /// part has none. A customer's timeline is that of all parts of their profile; neither a merge nor its end moves
-    /// an event.
-    async fn timelines(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<Vec<Event>>>;
+    /// What is kept of the events that were accepted for each of `parts`, in their order: the events in canonical order,
+    /// and what those that were forgotten add up to; of an unknown part there is nothing. A customer's history is that
+    /// of all parts of their profile; neither a merge nor its end moves an event.
+    async fn histories(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<History>>;
 }
 
 /// Reads of documents.
@@ -175,6 +176,28 @@ pub trait CommitReader {
     fn oldest_commit(&self) -> Revision;
 }
 
+/// What was forgotten of all workspaces, so that what it was told of in is not needed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// All events that happened before this time are forgotten,
+    pub before: Timestamp,
+    /// and were when this commit was applied, in every workspace that had a commit up to it.
+    pub by: Revision,
+}
+
+/// Letting go of commits that nothing needs any more.
+#[async_trait]
+pub trait Retention {
+    /// Lets go of the oldest commits, and answers with the first one that is kept: of those up to `forgotten.by` that
+    /// were accepted so long before `forgotten.before` that no event that is kept can be among them, as many as is safe
+    /// just now. A store may first want to keep elsewhere what follows from them, and lets go of them at a later call.
+    /// Commits within the idempotency window stay. What was read of profiles, histories and documents is read as before.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`](super::Error::DiskFull): nothing was let go of.
+    async fn forget_commits(&self, forgotten: Forgotten) -> Result<Revision>;
+}
+
 /// Blobs of trained models. They are written before the commit that points to them and never change.
 #[async_trait]
 pub trait ArtifactStore {
@@ -217,6 +240,7 @@ pub trait Store:
     + DocumentReader
     + CommitStore
     + CommitReader
+    + Retention
     + ArtifactStore
     + Backups
     + Send

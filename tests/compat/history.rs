@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rapport::domain::event::{Event, EventKey, EventTimes, SentIdentifier};
 use rapport::domain::fact::{
-    Document, EventFact, Fact, MergeFact, MergedSource, RequestRecord, RequestResult, UnmergeFact,
+    Document, EventFact, ExpireFact, Fact, MergeFact, MergedSource, RequestRecord, RequestResult, UnmergeFact,
 };
+use rapport::domain::history::{History, Horizon};
 use rapport::domain::id::{MergeId, ProfileId, RunId, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::identity::{Demotion, DemotionReason, Release};
@@ -52,6 +53,9 @@ pub(crate) async fn write(store: &dyn Store) {
     commit(store, vec![merge(2, 3), Fact::Document(Document::Merge(merge_record(2, Some(at(900)))))]).await;
     let groups = vec![vec![profile(1), profile(2)], vec![profile(3)]];
     commit(store, vec![Fact::Unmerge(UnmergeFact { merge: merge_id(2), profile: profile(1), groups })]).await;
+    let groups = vec![vec![profile(1)], vec![profile(2)]];
+    let before = at(100);
+    commit(store, vec![Fact::Expire(ExpireFact { profile: profile(1), before, groups })]).await;
     store.put_artifact(&workspace(), &version(), ARTIFACT.to_vec()).await.expect("kept");
     for document in documents() {
         commit(store, vec![Fact::Document(document)]).await;
@@ -234,6 +238,7 @@ fn documents() -> Vec<Document> {
     let refused = |what| Rejection { event: EventKey { source: "shop".into(), event_id: "bad".into() }, what };
     let rejections = vec![
         refused(Rejected::Event(EventRejection::InvalidField, vec!["channel".to_owned()])),
+        refused(Rejected::Event(EventRejection::EventTooOld, Vec::new())),
         refused(Rejected::Identifier(identifier("email", "none@example.com"), DemotionReason::Limit, profile(1))),
     ];
     vec![
@@ -249,6 +254,7 @@ fn documents() -> Vec<Document> {
         Document::ProfileMerge(profile(1), merge_id(1)),
         Document::ProfileMerge(profile(1), merge_id(2)),
         Document::Rejections(Rejections::new(at(710), "1", rejections)),
+        Document::Horizon(Horizon { before: at(50), forgotten_before: at(40) }),
     ]
 }
 
@@ -260,7 +266,7 @@ pub(crate) async fn commit(store: &dyn Store, facts: Vec<Fact>) {
     let known = ids.iter().zip(found).filter_map(|(id, profile)| Some((*id, profile.filter(|found| found.id == *id)?)));
     let profiles: HashMap<ProfileId, Profile> = known.collect();
     let parts: Vec<ProfileId> = profiles.values().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
-    let timelines = store.timelines(&workspace, &parts).await.expect("readable");
+    let histories = store.histories(&workspace, &parts).await.expect("readable");
     let revision = |id| profiles.get(id).map(|profile| profile.revision);
     let preconditions = ids.iter().map(|id| Precondition::Profile(*id, revision(id))).collect();
     let times = facts.iter().filter_map(|fact| match fact {
@@ -268,7 +274,7 @@ pub(crate) async fn commit(store: &dyn Store, facts: Vec<Fact>) {
         _ => None,
     });
     let time = times.max().unwrap_or(at(950));
-    let before = Loaded { profiles: profiles.clone(), timelines: parts.into_iter().zip(timelines).collect() };
+    let before = Loaded { profiles: profiles.clone(), histories: parts.into_iter().zip(histories).collect() };
     let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
     store.commit(Commit { workspace, time, preconditions, read_at: None, facts, projection }).await.expect("commits");
 }
@@ -280,7 +286,7 @@ pub(crate) fn later() -> Fact {
 
 struct Loaded {
     profiles: HashMap<ProfileId, Profile>,
-    timelines: HashMap<ProfileId, Vec<Event>>,
+    histories: HashMap<ProfileId, History>,
 }
 
 impl Before for Loaded {
@@ -290,7 +296,7 @@ impl Before for Loaded {
         Ok(self.profiles.get(&id).cloned())
     }
 
-    fn timeline(&self, id: ProfileId) -> Result<Vec<Event>, Infallible> {
-        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    fn history(&self, part: ProfileId) -> Result<History, Infallible> {
+        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }

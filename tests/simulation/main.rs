@@ -5,6 +5,7 @@
 //! names its seed and shrinks to a short history.
 
 mod clock;
+mod expiry;
 mod history;
 mod model;
 mod system;

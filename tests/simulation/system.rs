@@ -176,7 +176,8 @@ impl System {
             let (merges, _) = self.app.list_merges(&caller, &customer, &page, &read).await.expect("merges");
             snapshot.merges.extend(merges.items.into_iter().map(|record| (record.id, record)));
             let parts: Vec<ProfileId> = profile.parts.iter().map(|part| part.id).collect();
-            let by_part = self.store.timelines(&caller.workspace, &parts).await.expect("timelines");
+            let by_part = self.store.histories(&caller.workspace, &parts).await.expect("histories");
+            let by_part = by_part.into_iter().map(|history| history.events);
             snapshot.by_part.extend(parts.into_iter().zip(by_part));
             snapshot.profiles.insert(profile.id, profile);
         }

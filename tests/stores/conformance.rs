@@ -15,7 +15,14 @@ use rapport::store::{AcceptedCommit, Error, Precondition, Store};
 
 use crate::fixture::{
     at, belongs, belongs_to_part, commit, commit_as_read, commit_document, event, id, large_event, merge, timeline,
-    unmerge, user, workspace,
+    timelines, unmerge, user, workspace,
+};
+
+pub(crate) use crate::retention::{
+    a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,
+    commits_are_let_go_of_no_further_than_their_events_are_forgotten,
+    expired_events_are_forgotten_and_the_profile_says_what_it_said,
+    sides_of_a_merge_that_can_be_undone_keep_what_was_their_own,
 };
 
 pub(crate) async fn an_empty_store_answers_with_nothing(store: &dyn Store) {
@@ -23,7 +30,7 @@ pub(crate) async fn an_empty_store_answers_with_nothing(store: &dyn Store) {
     assert_eq!(store.revision(), Revision::default());
     assert_eq!(store.profiles(&acme, &[id(1)]).await.expect("read"), [None]);
     assert_eq!(store.owners(&acme, &[user("ann"), user("bob")]).await.expect("read"), [None, None]);
-    assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read"), [Vec::new()]);
+    assert_eq!(timelines(store, &acme, &[id(1)]).await.expect("read"), [Vec::new()]);
     assert_eq!(store.find_events(&acme, &[event("e", 1).key]).await.expect("read"), [None]);
     assert!(store.scan_profiles(&acme, None, 10).await.expect("read").is_empty());
     assert!(store.documents(&acme, DocumentKind::Settings, None, 10).await.expect("read").is_empty());
@@ -42,7 +49,7 @@ pub(crate) async fn a_commit_is_read_back(store: &dyn Store) {
     assert_eq!(profile.state.activity.events(), 2);
     assert_eq!(profile.create_time(), at(20));
     assert_eq!(store.owners(&acme, &[user("ann")]).await.expect("read"), [Some(id(1))]);
-    let timeline = store.timelines(&acme, &[id(1)]).await.expect("read").remove(0);
+    let timeline = timelines(store, &acme, &[id(1)]).await.expect("read").remove(0);
     assert_eq!(timeline, [event("e1", 10), event("e2", 20)]);
     assert_eq!(store.workspaces().await.expect("read"), [acme]);
 }
@@ -141,7 +148,7 @@ pub(crate) async fn a_repeated_event_is_a_conflict_and_changes_nothing(store: &d
     let refused = commit(store, &acme, vec![belongs(id(2), event("e1", 1), &[])], absent()).await;
     assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     assert_eq!(store.profiles(&acme, &[id(2)]).await.expect("read"), [None]);
-    assert_eq!(store.timelines(&acme, &[id(1), id(2)]).await.expect("read")[1], []);
+    assert_eq!(timelines(store, &acme, &[id(1), id(2)]).await.expect("read")[1], []);
 }
 
 pub(crate) async fn a_stale_document_is_a_conflict_and_changes_nothing(store: &dyn Store) {
@@ -173,7 +180,7 @@ pub(crate) async fn a_merge_moves_identifiers_and_history(store: &dyn Store) {
     let both = timeline(store, &acme, id(2)).await;
     assert_eq!(both, [event("e2", 5), event("e1", 10), event("e3", 20)]);
     assert_eq!(survivor.state, fold::refold(&both));
-    let parts = store.timelines(&acme, &[id(2), id(1)]).await.expect("read");
+    let parts = timelines(store, &acme, &[id(2), id(1)]).await.expect("read");
     assert_eq!(parts, [vec![event("e2", 5)], vec![event("e1", 10), event("e3", 20)]]);
     let scanned: Vec<ProfileId> =
         store.scan_profiles(&acme, None, 10).await.expect("read").iter().map(|profile| profile.id).collect();
@@ -274,7 +281,7 @@ pub(crate) async fn timelines_are_in_canonical_order(store: &dyn Store) {
     for (event_id, second) in [("b", 30), ("c", 10), ("a", 30), ("d", 20)] {
         commit(store, &acme, vec![belongs(id(1), event(event_id, second), &[])], Vec::new()).await.expect("commits");
     }
-    let timeline = store.timelines(&acme, &[id(1)]).await.expect("read").remove(0);
+    let timeline = timelines(store, &acme, &[id(1)]).await.expect("read").remove(0);
     let order: Vec<&str> = timeline.iter().map(|event| event.key.event_id.as_str()).collect();
     assert_eq!(order, ["c", "d", "a", "b"]);
     let profile = store.profiles(&acme, &[id(1)]).await.expect("read").remove(0).expect("exists");
@@ -290,7 +297,7 @@ pub(crate) async fn long_timelines_are_complete(store: &dyn Store) {
             commit(store, &acme, facts, Vec::new()).await.expect("commits");
         }
     }
-    let timelines = store.timelines(&acme, &[id(1), id(2)]).await.expect("read");
+    let timelines = timelines(store, &acme, &[id(1), id(2)]).await.expect("read");
     assert_eq!([timelines[0].len(), timelines[1].len()], [350, 350]);
     commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
     commit(store, &acme, vec![belongs(id(1), event("last", 1_000), &[])], Vec::new()).await.expect("commits");
@@ -307,7 +314,7 @@ pub(crate) async fn large_profiles_are_read_back(store: &dyn Store) {
     }
     let profile = store.profiles(&acme, &[id(1)]).await.expect("read").remove(0).expect("exists");
     assert_eq!(profile.state.traits.len(), 240);
-    assert_eq!(store.timelines(&acme, &[id(1)]).await.expect("read")[0].len(), 8);
+    assert_eq!(timelines(store, &acme, &[id(1)]).await.expect("read")[0].len(), 8);
     commit(store, &acme, vec![belongs(id(2), event("small", 50), &[])], Vec::new()).await.expect("commits");
     commit(store, &acme, vec![merge(id(2), &[id(1)])], Vec::new()).await.expect("commits");
     let merged = store.profiles(&acme, &[id(1)]).await.expect("read").remove(0).expect("resolves");
@@ -406,7 +413,7 @@ pub(crate) async fn concurrent_commits_on_one_customer_end_in_one_order(store: &
     });
     futures_of(writers.collect()).await;
     let profile = store.profiles(&acme, &[id(1)]).await.expect("read").remove(0).expect("exists");
-    let timeline = store.timelines(&acme, &[id(1)]).await.expect("read").remove(0);
+    let timeline = timelines(store, &acme, &[id(1)]).await.expect("read").remove(0);
     assert_eq!((profile.state.activity.events(), timeline.len()), (80, 80));
     assert_eq!(profile.state, fold::refold(&timeline));
 }

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use rapport::domain::event::{Event, EventKey, EventTimes};
 use rapport::domain::fact::{Document, EventFact, Fact, MergeFact, MergedSource, UnmergeFact};
 use rapport::domain::fold;
+use rapport::domain::history::History;
 use rapport::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::payload::{Identify, Payload, Track};
@@ -92,7 +93,7 @@ pub(crate) async fn commit(
         .filter_map(|(id, profile)| profile.filter(|profile| profile.id == *id).map(|profile| (*id, profile)))
         .collect();
     let known: Vec<ProfileId> = profiles.values().flat_map(|profile| &profile.parts).map(|part| part.id).collect();
-    let timelines = store.timelines(workspace, &known).await?;
+    let histories = store.histories(workspace, &known).await?;
     let mut preconditions = more;
     preconditions
         .extend(ids.iter().map(|id| Precondition::Profile(*id, profiles.get(id).map(|profile| profile.revision))));
@@ -100,16 +101,25 @@ pub(crate) async fn commit(
         Fact::Event(fact) => latest.max(fact.event.times.received),
         _ => latest,
     });
-    let before = Loaded { profiles, timelines: known.into_iter().zip(timelines).collect() };
+    let before = Loaded { profiles, histories: known.into_iter().zip(histories).collect() };
     let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
     store.commit(Commit { workspace: workspace.clone(), time, preconditions, read_at: None, facts, projection }).await
+}
+
+/// The events of parts that are kept.
+pub(crate) async fn timelines(
+    store: &dyn Store,
+    workspace: &WorkspaceId,
+    parts: &[ProfileId],
+) -> Result<Vec<Vec<Event>>> {
+    Ok(store.histories(workspace, parts).await?.into_iter().map(|history| history.events).collect())
 }
 
 /// The whole timeline of a customer: that of all parts of their profile.
 pub(crate) async fn timeline(store: &dyn Store, workspace: &WorkspaceId, customer: ProfileId) -> Vec<Event> {
     let profile = store.profiles(workspace, &[customer]).await.expect("read").remove(0).expect("exists");
     let parts: Vec<ProfileId> = profile.parts.iter().map(|part| part.id).collect();
-    let mut timeline = store.timelines(workspace, &parts).await.expect("read").concat();
+    let mut timeline = timelines(store, workspace, &parts).await.expect("read").concat();
     fold::sort(&mut timeline);
     timeline
 }
@@ -142,7 +152,7 @@ pub(crate) async fn commit_as_read(
 
 struct Loaded {
     profiles: HashMap<ProfileId, Profile>,
-    timelines: HashMap<ProfileId, Vec<Event>>,
+    histories: HashMap<ProfileId, History>,
 }
 
 impl Before for Loaded {
@@ -152,7 +162,7 @@ impl Before for Loaded {
         Ok(self.profiles.get(&id).cloned())
     }
 
-    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Infallible> {
-        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    fn history(&self, part: ProfileId) -> std::result::Result<History, Infallible> {
+        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod fixture;
+mod retention;
 
 use std::time::Duration;
 
@@ -69,6 +70,10 @@ every_adapter![
     a_follower_waits_for_the_next_commit_and_hears_of_the_end,
     nothing_is_lost_or_told_too_early_while_others_commit,
     a_closed_store_refuses,
+    expired_events_are_forgotten_and_the_profile_says_what_it_said,
+    a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,
+    sides_of_a_merge_that_can_be_undone_keep_what_was_their_own,
+    commits_are_let_go_of_no_further_than_their_events_are_forgotten,
 ];
 
 fn memory(window: Duration) -> Box<dyn Store> {
@@ -96,6 +101,8 @@ fn embedded() -> impl Fn(Duration) -> Box<dyn Store> {
     move |window| {
         let mut options = Options::new(directory.path(), [7; 16]);
         options.idempotency_window = window;
+        // Small, so that the suite fills several.
+        options.segment_bytes = 20_000;
         Box::new(EmbeddedStore::open(options).expect("a fresh directory opens"))
     }
 }

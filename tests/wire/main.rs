@@ -6,6 +6,7 @@ mod backup;
 mod errors;
 mod events;
 mod faults;
+mod history;
 mod identity;
 mod predictions;
 mod profiles;

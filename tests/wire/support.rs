@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prost::Message as _;
 use rapport::app::App;
@@ -37,6 +37,7 @@ pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     pub(crate) app: App,
     pub(crate) channel: Channel,
+    pub(crate) clock: Arc<TestClock>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -47,9 +48,10 @@ pub(crate) struct Builder {
     options: RpcOptions,
 }
 
-/// A clock that stands still, and ids that count up.
+/// A clock that stands still unless it is told not to, and ids that count up.
 pub(crate) struct TestClock {
     ids: AtomicU64,
+    ahead_micros: AtomicI64,
 }
 
 /// Names the workspace of every request.
@@ -141,8 +143,8 @@ impl Builder {
     }
 
     pub(crate) async fn start(self) -> TestApp {
-        let clock = TestClock { ids: AtomicU64::new(1) };
-        let app = App::start(self.store, Arc::new(clock)).await.expect("starts");
+        let clock = Arc::new(TestClock { ids: AtomicU64::new(1), ahead_micros: AtomicI64::new(0) });
+        let app = App::start(self.store, Arc::clone(&clock) as Arc<dyn Context>).await.expect("starts");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
@@ -151,13 +153,19 @@ impl Builder {
         };
         let serving = Some(tokio::spawn(rpc::serve(app.clone(), self.options, listener, stopped)));
         let channel = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
-        TestApp { address, app, channel, stop: Some(stop), serving }
+        TestApp { address, app, channel, clock, stop: Some(stop), serving }
+    }
+}
+
+impl TestClock {
+    pub(crate) fn advance_days(&self, days: i64) {
+        self.ahead_micros.fetch_add(days * 86_400_000_000, Ordering::Relaxed);
     }
 }
 
 impl Context for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(NOW * 1_000_000)
+        Timestamp::from_micros(NOW * 1_000_000 + self.ahead_micros.load(Ordering::Relaxed))
     }
 
     fn new_id(&self) -> uuid::Uuid {
@@ -276,8 +284,9 @@ mod broken {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
-    use rapport::domain::event::{Event, EventKey};
+    use rapport::domain::event::EventKey;
     use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
+    use rapport::domain::history::History;
     use rapport::domain::id::{ProfileId, Revision, RunId, WorkspaceId};
     use rapport::domain::identifier::Identifier;
     use rapport::domain::model::{ModelKind, ModelVersion};
@@ -287,7 +296,7 @@ mod broken {
     use rapport::domain::value::Map;
     use rapport::store::{
         ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader, Error,
-        EventReader, Followed, ProfileReader, Result, Store, StoredEvent, Versioned,
+        EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -365,7 +374,7 @@ mod broken {
             panic!("planted");
         }
 
-        async fn timelines(&self, _: &WorkspaceId, _: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
+        async fn histories(&self, _: &WorkspaceId, _: &[ProfileId]) -> Result<Vec<History>> {
             planted()
         }
     }
@@ -427,6 +436,13 @@ mod broken {
         }
 
         async fn remove_artifact(&self, _: &WorkspaceId, _: &ModelVersion) -> Result<()> {
+            planted()
+        }
+    }
+
+    #[async_trait]
+    impl Retention for BrokenStore {
+        async fn forget_commits(&self, _: Forgotten) -> Result<Revision> {
             planted()
         }
     }

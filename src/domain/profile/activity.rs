@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::join;
 use crate::domain::event::Event;
 use crate::domain::limits;
 use crate::domain::payload::Payload;
@@ -55,6 +56,18 @@ impl Activity {
     }
 }
 
+impl Activity {
+    /// Takes over what another history of the customer adds up to.
+    pub(super) fn join(&mut self, other: Self) {
+        let limit = limits::COUNTED_NAMES;
+        let rest = (limit, &limits::OTHER.to_owned());
+        join::both(&mut self.all, other.all, Tally::join);
+        join::by_name(&mut self.channels, other.channels, rest, Tally::join);
+        join::by_name(&mut self.kinds, other.kinds, rest, Tally::join);
+        join::by_name(&mut self.names, other.names, rest, Tally::join);
+    }
+}
+
 impl Tally {
     fn new(time: Timestamp) -> Self {
         Self { events: 1, first: time, last: time }
@@ -64,6 +77,12 @@ impl Tally {
         self.events += 1;
         self.first = self.first.min(time);
         self.last = self.last.max(time);
+    }
+
+    fn join(&mut self, other: Self) {
+        self.events += other.events;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
     }
 }
 

@@ -9,6 +9,7 @@ pub mod support;
 pub mod surveys;
 pub mod traits;
 
+mod join;
 mod record;
 
 pub use record::{Profile, State};

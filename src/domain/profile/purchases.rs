@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::join;
 use crate::domain::limits;
 use crate::domain::money::{Currency, Money};
 use crate::domain::payload::Purchase;
@@ -62,6 +63,13 @@ impl Totals {
         if other.last > self.last {
             (self.last, self.last_amount) = (other.last, other.last_amount);
         }
+    }
+
+    /// Of two last purchases of the same moment the dearer one is taken for the last.
+    fn join(&mut self, other: &Self) {
+        let last = (self.last, self.last_amount).max((other.last, other.last_amount));
+        self.add(other);
+        (self.last, self.last_amount) = last;
     }
 }
 
@@ -125,6 +133,20 @@ impl Purchases {
         }
         self.first.get_or_insert(time);
         self.last = Some(time);
+    }
+
+    /// Takes over what another history of the customer adds up to.
+    pub(super) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.refunds += other.refunds;
+        let rest = (limits::CURRENCIES, &Currency::other());
+        join::by_name(&mut self.totals, other.totals, rest, |own, other| own.join(&other));
+        let first = [&self.first_currency, &other.first_currency].into_iter().filter(|named| !named.is_empty()).min();
+        self.first_currency = first.cloned().unwrap_or_default();
+        self.items = join::sum(self.items, other.items);
+        join::both(&mut self.first, other.first, |own, other| *own = other.min(*own));
+        self.last = self.last.max(other.last);
+        self.gap_seconds_squared = self.gap_seconds_squared.saturating_add(other.gap_seconds_squared);
     }
 
     fn totals_of(&mut self, currency: &Currency) -> &mut Totals {

@@ -144,7 +144,12 @@ impl Profile {
     /// The groups that the parts would fall into without a merge, each with the part first that it would be named by.
     /// More than one only where the merge is one of this profile's.
     pub fn groups_without(&self, merge: MergeId) -> Vec<Vec<ProfileId>> {
-        part::groups(&self.parts, self.links.iter().filter(|link| link.merge != merge))
+        self.groups_by(|held| held != merge)
+    }
+
+    /// The groups that the parts would fall into if of all merges only these held them together.
+    pub fn groups_by(&self, holds: impl Fn(MergeId) -> bool) -> Vec<Vec<ProfileId>> {
+        part::groups(&self.parts, self.links.iter().filter(|link| holds(link.merge)))
     }
 
     /// Falls apart into the groups, without the links of a merge. The states are empty: the events must be folded anew.

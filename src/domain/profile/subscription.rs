@@ -25,6 +25,18 @@ pub struct Subscription {
     pub changes: u64,
 }
 
+impl Subscription {
+    /// Takes over what another history of the customer adds up to.
+    pub(super) fn join(&mut self, other: Self) {
+        let (start, changes) = (self.start.min(other.start), self.changes + other.changes);
+        let terms = |of: &Self| (of.since, of.status, of.monthly_amount, of.plan.clone(), of.currency.clone());
+        if terms(self) < terms(&other) {
+            *self = other;
+        }
+        (self.start, self.changes) = (start, changes);
+    }
+}
+
 pub(in crate::domain) fn fold(subscription: &mut Option<Subscription>, change: &SubscriptionChange, time: Timestamp) {
     let before = subscription.as_ref();
     let same_status = before.filter(|before| before.status == change.status);

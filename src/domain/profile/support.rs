@@ -5,10 +5,12 @@
 //! through another channel or more than [`CONTACT_GAP`] after the step before. Transfers, escalations, resolutions and
 //! closings are handling, failed self-service is counted by itself.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::join;
 use crate::domain::limits;
 use crate::domain::payload::{ContactKind, SupportContact};
 use crate::domain::time::{Timestamp, days};
@@ -142,7 +144,35 @@ impl Support {
     }
 }
 
+impl Support {
+    /// Takes over what another history of the customer adds up to.
+    pub(super) fn join(&mut self, other: Self) {
+        self.totals.join(&other.totals);
+        self.episodes += other.episodes;
+        self.resolved_episodes += other.resolved_episodes;
+        self.resolution_seconds = join::sum(self.resolution_seconds, other.resolution_seconds);
+        self.last = self.last.max(other.last);
+        self.recent.extend(other.recent);
+        // An open concern is kept before a solved one, a newer one before an older one.
+        self.recent.sort_by(|a, b| (b.open, b.start).cmp(&(a.open, a.start)).then_with(|| b.compare(a)));
+        self.recent.truncate(limits::EPISODES);
+        self.recent.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| a.compare(b)));
+    }
+}
+
 impl Episode {
+    /// An order in which only equal episodes are equal.
+    fn compare(&self, other: &Self) -> Ordering {
+        let times = |episode: &Self| (episode.start, episode.last, episode.first_response, episode.resolved);
+        times(self)
+            .cmp(&times(other))
+            .then_with(|| (self.open, &self.case_id, &self.topic).cmp(&(other.open, &other.case_id, &other.topic)))
+            .then_with(|| (&self.channels, &self.last_channel).cmp(&(&other.channels, &other.last_channel)))
+            .then_with(|| self.signals.counts().cmp(&other.signals.counts()))
+            .then_with(|| self.signals.wait_seconds.total_cmp(&other.signals.wait_seconds))
+            .then_with(|| self.signals.handle_seconds.total_cmp(&other.signals.handle_seconds))
+    }
+
     /// Takes over one step and returns the signals that it added.
     fn fold(&mut self, contact: &SupportContact, channel: &str, time: Timestamp) -> Signals {
         let switched = !channel.is_empty() && !self.last_channel.is_empty() && channel != self.last_channel;
@@ -215,6 +245,25 @@ impl Signals {
         self.self_service_failures = self.self_service_failures.saturating_add(other.self_service_failures);
         self.wait_seconds += other.wait_seconds;
         self.handle_seconds += other.handle_seconds;
+    }
+
+    fn join(&mut self, other: &Self) {
+        let wait_seconds = join::sum(self.wait_seconds, other.wait_seconds);
+        let handle_seconds = join::sum(self.handle_seconds, other.handle_seconds);
+        self.add(other);
+        (self.wait_seconds, self.handle_seconds) = (wait_seconds, handle_seconds);
+    }
+
+    fn counts(&self) -> [u32; 7] {
+        [
+            self.contacts,
+            self.repeat_contacts,
+            self.channel_switches,
+            self.transfers,
+            self.reopens,
+            self.escalations,
+            self.self_service_failures,
+        ]
     }
 }
 

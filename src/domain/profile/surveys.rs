@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::join;
 use crate::domain::payload::{SurveyKind, SurveyResponse};
 use crate::domain::time::Timestamp;
 
@@ -34,6 +35,15 @@ impl Scores {
     pub fn mean(&self) -> f64 {
         self.sum / self.answers as f64
     }
+
+    /// Of two last answers of the same moment the higher one is taken for the last.
+    fn join(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.sum = join::sum(self.sum, other.sum);
+        if self.last_time.cmp(&other.last_time).then(self.last.total_cmp(&other.last)).is_lt() {
+            (self.last, self.last_time) = (other.last, other.last_time);
+        }
+    }
 }
 
 impl Surveys {
@@ -46,5 +56,12 @@ impl Surveys {
         let before = scores.map_or((0, 0.0), |scores| (scores.answers, scores.sum));
         *scores =
             Some(Scores { answers: before.0 + 1, sum: before.1 + answer.score, last: answer.score, last_time: time });
+    }
+
+    /// Takes over what another history of the customer adds up to.
+    pub(super) fn join(&mut self, other: Self) {
+        join::both(&mut self.nps, other.nps, Scores::join);
+        join::both(&mut self.csat, other.csat, Scores::join);
+        join::both(&mut self.ces, other.ces, Scores::join);
     }
 }

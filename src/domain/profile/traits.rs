@@ -1,5 +1,6 @@
 //! What sources say about a customer: the last writer by event time wins, key by key.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,23 @@ pub(in crate::domain) fn fold(traits: &mut Traits, identify: &Identify, source: 
         if !is_blank(value) && !traits.contains_key(key) {
             traits.insert(key.clone(), state(value));
         }
+    }
+}
+
+/// Takes over the statements of another history of the customer: the later one of each key holds.
+pub(super) fn join(traits: &mut Traits, other: Traits) {
+    for (key, stated) in other {
+        if traits.get(&key).is_none_or(|known| known.compare(&stated).is_lt()) {
+            traits.insert(key, stated);
+        }
+    }
+}
+
+impl Trait {
+    /// By time, and of the same moment by source and value, so that of two statements one always holds.
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_origin = (self.time, &self.source).cmp(&(other.time, &other.source));
+        by_origin.then_with(|| self.value.compare(&other.value))
     }
 }
 

@@ -135,7 +135,7 @@ fn describe_data(examples: &ChurnExamples, model: &ChurnModel) -> Map {
         ("definition", Value::Map(definition)),
         ("horizon_days", card::days(plan.meaning.horizon)),
         ("training_cutoff_times", card::times(training)),
-        ("test_cutoff_time", card::text(card::rfc3339(plan.test))),
+        ("test_cutoff_time", card::text(plan.test.rfc3339())),
         ("dropped_cutoff_times", card::times(&plan.dropped)),
         ("split", card::text(describe_split(plan))),
         ("training_rows", card::count(of(false).count())),

@@ -109,7 +109,8 @@ fn the_same_data_and_seed_make_the_same_bytes_in_any_order() {
 #[test]
 fn a_server_that_drew_other_profile_ids_learns_the_same_model_with_the_same_card() {
     let customers = shop(3_000, 1);
-    let parameters = ChurnParameters { cutoff_times: vec![day(250.0)], horizon: Some(days(60)), seed: 5 };
+    let parameters =
+        ChurnParameters { cutoff_times: vec![day(250.0)], horizon: Some(days(60)), seed: 5, ..Default::default() };
     let plan = ChurnPlan::new(&ChurnDefinition::default(), &parameters, &census(&customers)).expect("long enough");
     assert!(plan.has_single_cutoff(), "so that the test customers are chosen");
     let learn = |first_id| {
@@ -155,7 +156,8 @@ fn a_previous_model_is_compared_when_it_means_the_same() {
 #[test]
 fn folds_score_everybody_once() {
     let customers = shop(700, 1);
-    let parameters = ChurnParameters { cutoff_times: vec![day(250.0)], horizon: Some(days(60)), seed: 5 };
+    let parameters =
+        ChurnParameters { cutoff_times: vec![day(250.0)], horizon: Some(days(60)), seed: 5, ..Default::default() };
     let plan = ChurnPlan::new(&ChurnDefinition::default(), &parameters, &census(&customers)).expect("long enough");
     let examples = examples(plan, &customers);
     let (scores, recency) = cross_validate(&examples, 5, &()).expect("enough data");

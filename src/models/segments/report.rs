@@ -156,7 +156,7 @@ impl Training<'_> {
             ("segments", Value::List(segments.iter().map(describe_segment).collect())),
             ("customers", card::count(self.customers.len())),
             ("fitted_rows", card::count(choice.fitted_rows)),
-            ("as_of_time", card::text(card::rfc3339(self.now))),
+            ("as_of_time", card::text(self.now.rfc3339())),
             ("seed", card::text(self.parameters.seed.to_string())),
         ]));
         card

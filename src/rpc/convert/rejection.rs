@@ -33,6 +33,7 @@ fn of_event(reason: EventRejection) -> pb::RejectionReason {
         EventRejection::IdentifierRequired => pb::RejectionReason::IdentifierRequired,
         EventRejection::EventIdReused => pb::RejectionReason::EventIdReused,
         EventRejection::TraitLimitReached => pb::RejectionReason::TraitLimitReached,
+        EventRejection::EventTooOld => pb::RejectionReason::EventTooOld,
     }
 }
 

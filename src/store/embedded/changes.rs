@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::effects::Effects;
 use super::entry::{Entry, Head};
 use super::index::{Bytes, Change, Source, keys};
-use super::journal::EventRef;
+use super::journal::{EventRef, Segments};
 use super::timeline;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::store::Result;
@@ -18,10 +18,20 @@ pub(super) struct Placed {
     pub(super) places: Vec<EventRef>,
 }
 
-/// What the commit changes in the index that `source` shows. Nothing is changed yet.
-pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -> Result<Change> {
+/// What the commit changes in the index that `source` shows, over the events in `segments`. Nothing is changed yet.
+pub(super) fn changes(
+    (source, segments): (&impl Source, &Segments),
+    effects: Effects,
+    placed: &Placed,
+) -> Result<Change> {
     let mut change = Change { applied: placed.revision, time: Some(effects.time), ..Change::default() };
     let mut drafts = Drafts { source, workspace: &effects.workspace, drafts: BTreeMap::new() };
+    // What the commit itself adds cannot be read yet, and is not that old.
+    for (part, before) in &effects.forgotten {
+        let head = &mut drafts.draft(*part)?.head;
+        let blocks = timeline::forget((source, segments), &effects.workspace, (*part, *before), head)?;
+        change.entries.extend(blocks);
+    }
     for event in &effects.events {
         let at = placed.places[event.fact];
         let head = &mut drafts.draft(event.part)?.head;
@@ -49,6 +59,7 @@ pub(super) fn changes(source: &impl Source, effects: Effects, placed: &Placed) -
     change.entries.extend(owners);
     let revision = placed.revision.0.to_le_bytes();
     let with_revision = |document: Vec<u8>| [&revision, &document[..]].concat().into();
+    change.entries.extend(effects.bases.into_iter().map(|(key, bases)| (key.into(), bases.into())));
     let documents = effects.documents.into_iter().map(|(key, document)| (key.into(), with_revision(document)));
     change.entries.extend(documents);
     Ok(change)

@@ -131,7 +131,7 @@ impl Committer {
             }
         }
         let placed = Placed { revision: group.next(), places: group.places(&commit.records) };
-        let change = changes(stage, commit.effects, &placed)?;
+        let change = changes((stage, &self.segments), commit.effects, &placed)?;
         group.push(&commit.payload)?;
         self.recent.add(&change);
         stage.add(change);
@@ -165,6 +165,7 @@ mod tests {
     use crate::store::Commit;
     use crate::store::embedded::index::{Opened, Source, keys};
     use crate::store::embedded::journal::{self, tests::Fails};
+    use crate::store::embedded::manifest::Manifest;
     use crate::store::embedded::options::DiskLimits;
 
     fn commit() -> Prepared {
@@ -187,7 +188,7 @@ mod tests {
     impl Fixture {
         fn start(fails: Fails, disk: DiskLimits) -> Self {
             let directory = tempfile::tempdir().expect("a directory");
-            let journal = journal::open(directory.path(), [3; 16]).expect("a journal");
+            let journal = journal::open(directory.path(), &Manifest::new([3; 16])).expect("a journal");
             let status = Arc::new(Status::default());
             let index = Arc::new(Index::new(Opened::temporary([3; 16]), Arc::clone(&status)));
             let (sender, queue) = mpsc::channel(1);

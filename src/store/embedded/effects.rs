@@ -22,6 +22,10 @@ pub(super) struct Effects {
     pub(super) profiles: Vec<(ProfileId, Vec<u8>)>,
     /// Documents, encoded.
     pub(super) documents: Vec<(Key, Vec<u8>)>,
+    /// All bases of parts, encoded.
+    pub(super) bases: Vec<(Key, Vec<u8>)>,
+    /// Parts whose events before a time are forgotten.
+    pub(super) forgotten: Vec<(ProfileId, Timestamp)>,
 }
 
 /// An event that the commit accepts.
@@ -48,11 +52,15 @@ impl Effects {
                     documents.push((keys::document(&workspace, &document.key()), codec::encode(document)?));
                 }
                 // What these do is in the projection.
-                Fact::Merge(_) | Fact::Unmerge(_) => {}
+                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) => {}
             }
         }
+        let bases = projection.bases.into_iter();
+        let bases = bases.map(|(part, bases)| Ok((keys::bases(&workspace, part), codec::encode(&bases)?)));
+        let bases = bases.collect::<Result<_>>()?;
         let profiles = projection.profiles.into_iter().map(|profile| Ok((profile.id, entry::encode_profile(profile)?)));
         let profiles = profiles.collect::<Result<_>>()?;
-        Ok(Self { workspace, time, events, owners, redirects: projection.redirects, profiles, documents })
+        let Projection { redirects, forgotten, .. } = projection;
+        Ok(Self { workspace, time, events, owners, redirects, profiles, documents, bases, forgotten })
     }
 }

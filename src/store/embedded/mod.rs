@@ -16,6 +16,7 @@
 //! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
 //! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
 //! - `tables`: what sled is given, sorted tables that are merged as they become many.
+//! - `retention`: letting go of the oldest segments, once two checkpoints have taken their place.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
@@ -41,6 +42,7 @@ mod prepare;
 mod reads;
 mod recent;
 mod recovery;
+mod retention;
 mod space;
 mod stage;
 mod status;

@@ -30,7 +30,9 @@ impl Memory<'_> {
         workspace: &WorkspaceId,
         key: &EventKey,
     ) -> Result<Option<EventFact>> {
-        let Some(at) = source.seen(&keys::event(workspace, key))? else { return Ok(None) };
+        // What was let go of had left the window.
+        let at = source.seen(&keys::event(workspace, key))?.filter(|at| self.segments.has(*at));
+        let Some(at) = at else { return Ok(None) };
         let fact = self.segments.event(at)?;
         // The index knows a digest of the key only; the journal has the key.
         let is_known = fact.event.key == *key && fact.event.times.received >= self.now.minus(self.window);

@@ -9,9 +9,10 @@ use super::journal::Wanted;
 use super::preconditions::{Memory, owner_today};
 use super::store::{EmbeddedStore, Open};
 use super::timeline;
-use crate::domain::event::{Event, EventKey};
+use crate::domain::event::EventKey;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
 use crate::domain::fold;
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
@@ -21,6 +22,8 @@ use crate::store::{
 
 /// Entries that a scan reads at a time.
 const PAGE: usize = 1_000;
+/// How often histories are read again that have changed meanwhile.
+const ATTEMPTS: usize = 5;
 
 #[async_trait]
 impl ProfileReader for EmbeddedStore {
@@ -72,9 +75,9 @@ impl EventReader for EmbeddedStore {
         self.read(move |open| keys.iter().map(|key| find_event(open, &workspace, key)).collect()).await
     }
 
-    async fn timelines(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
+    async fn histories(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<History>> {
         let (workspace, parts) = (workspace.clone(), parts.to_vec());
-        self.read(move |open| parts.into_iter().map(|part| timeline(open, &workspace, part)).collect()).await
+        self.read(move |open| histories(open, &workspace, &parts)).await
     }
 }
 
@@ -168,8 +171,24 @@ fn find_event(open: &Open, workspace: &WorkspaceId, key: &EventKey) -> Result<Op
     Ok(owner.map(|profile| StoredEvent { profile, event: fact.event }))
 }
 
-fn timeline(open: &Open, workspace: &WorkspaceId, part: ProfileId) -> Result<Vec<Event>> {
-    let mut events = open.segments().events(timeline::places(open.index(), workspace, part)?)?;
-    fold::sort(&mut events);
-    Ok(events)
+/// The histories of parts as they were at one moment, unless they change again and again: a base may be kept with one
+/// part and be of another one too, and must not be missed because it came to be in between.
+fn histories(open: &Open, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<History>> {
+    let revision = |part: &ProfileId| Ok(Entry::find(open.index(), workspace, *part)?.map(|entry| entry.head.revision));
+    let revisions = || parts.iter().map(revision).collect::<Result<Vec<_>>>();
+    let mut before = revisions()?;
+    for attempt in 1.. {
+        let mut histories = Vec::with_capacity(parts.len());
+        for part in parts {
+            let mut history = timeline::history((open.index(), open.segments()), workspace, *part)?;
+            fold::sort(&mut history.events);
+            histories.push(history);
+        }
+        let after = revisions()?;
+        if before == after || attempt == ATTEMPTS {
+            return Ok(histories);
+        }
+        before = after;
+    }
+    Ok(Vec::new())
 }

@@ -1,22 +1,22 @@
 //! From what is on disk to an index that agrees with the journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::changes::{Placed, changes};
-use super::checkpoints::{Reader, Shelf};
+use super::checkpoints::{self, Reader, Shelf};
 use super::effects::Effects;
 use super::entry::Entry;
 use super::index::{self, Duties, Flusher, Index, Mark, Trust};
 use super::journal::{self, Frame, Journal, Segments};
 use super::keep::Keep;
-use super::manifest::StoreId;
+use super::manifest::{Begin, Manifest};
 use super::options::{DiskLimits, OnReplay, Options};
 use super::space::Space;
 use super::status::Status;
 use super::{files, timeline};
-use crate::domain::event::Event;
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
 use crate::domain::projection::{self, Before};
@@ -34,7 +34,7 @@ pub(super) struct Served {
 /// Everything that an index is opened with.
 pub(super) struct Recovery<'a> {
     pub(super) options: &'a Options,
-    pub(super) store: StoreId,
+    pub(super) manifest: Manifest,
     pub(super) status: &'a Arc<Status>,
     pub(super) space: &'a Arc<Space>,
     pub(super) keep: &'a Keep,
@@ -53,16 +53,17 @@ impl Recovery<'_> {
         }
         let is_trusted = trust == Trust::Trusted;
         let mark = if is_trusted { Some(Mark::set(&directory)?) } else { None };
-        let found = index::find(&directory, self.store, self.options.index_cache_bytes)?;
+        let found = index::find(&directory, self.manifest.store, self.options.index_cache_bytes)?;
         if let Some(found) = &found {
             check_end(journal, found.meta.applied, &directory)?;
         }
+        let is_usable = |found: &index::Opened| is_trusted && found.meta.applied >= self.manifest.begin.usable_from;
         let shelf = self.shelf()?;
         if let Some((revision, path)) = shelf.newest_first().next() {
             check_end(journal, revision, &path)?;
         }
         journal.cut()?;
-        let served = match found.filter(|_| is_trusted) {
+        let served = match found.filter(is_usable) {
             Some(found) => self.serve(found, mark.map_or_else(|| Mark::set(&directory), Ok)?)?,
             None => self.begin_anew(&directory)?,
         };
@@ -80,25 +81,14 @@ impl Recovery<'_> {
 
     /// Leaves whatever index there is, and begins with the newest checkpoint that is whole, or with nothing.
     fn begin_anew(&self, directory: &Path) -> Result<Served> {
-        for (revision, path) in self.shelf()?.newest_first() {
-            let began = Reader::open(&path, self.store).and_then(|mut reader| {
-                let opened = index::discard(directory, self.store, self.options.index_cache_bytes)?;
-                index::load(opened, &mut reader, &self.options.on_replay)
-            });
-            match began {
-                Ok(opened) => {
-                    tracing::info!(%revision, "began the index with a checkpoint");
-                    return self.serve(opened, Mark::set(directory)?);
-                }
-                Err(error) => tracing::warn!(%error, "a checkpoint cannot be used"),
-            }
-        }
-        let opened = index::discard(directory, self.store, self.options.index_cache_bytes)?;
+        let shelf = self.shelf()?;
+        let checkpoints = shelf.newest_first().collect();
+        let opened = begin_index(directory, &self.manifest, checkpoints, self.options)?;
         self.serve(opened, Mark::set(directory)?)
     }
 
     fn shelf(&self) -> Result<Shelf> {
-        Shelf::open(&self.options.directory, self.store, self.options.checkpoint_bytes)
+        Shelf::open(&self.options.directory, self.manifest.store, self.options.checkpoint_bytes)
     }
 
     fn serve(&self, opened: index::Opened, mark: Mark) -> Result<Served> {
@@ -135,6 +125,41 @@ pub(super) fn bring_up(
     })?;
     served.finish()?;
     Ok(served)
+}
+
+/// Begins an index with the first of some checkpoints that is whole, or with nothing where the journal has everything.
+pub(super) fn begin_index(
+    directory: &Path,
+    manifest: &Manifest,
+    checkpoints: Vec<(Revision, PathBuf)>,
+    options: &Options,
+) -> Result<index::Opened> {
+    let Manifest { store, begin } = *manifest;
+    let discard = || index::discard(directory, store, options.index_cache_bytes);
+    for (revision, path) in checkpoints.into_iter().filter(|(revision, _)| *revision >= begin.usable_from) {
+        let began =
+            Reader::open(&path, store).and_then(|mut reader| index::load(discard()?, &mut reader, &options.on_replay));
+        match began {
+            Ok(opened) => {
+                tracing::info!(%revision, "began the index with a checkpoint");
+                return Ok(opened);
+            }
+            Err(error) => tracing::warn!(%error, "a checkpoint cannot be used"),
+        }
+    }
+    if begin.is_late() {
+        return Err(files::damaged(&options.directory.join(checkpoints::DIRECTORY), 0, no_way(begin)));
+    }
+    discard()
+}
+
+/// What to say where nothing leads to the first commit of a journal that begins late.
+pub(super) fn no_way(begin: Begin) -> String {
+    format!(
+        "the journal begins with commit {}, and no checkpoint of commit {} or a later one is whole, without which no \
+         index can be made",
+        begin.first, begin.usable_from
+    )
 }
 
 /// An index and a checkpoint are written after the journal: what they hold was durable, and must still be there.
@@ -205,7 +230,7 @@ impl Served {
         let projection = projection::project(&frame.facts, frame.time, &before)?;
         let effects = Effects::of(frame.workspace.clone(), frame.time, &frame.facts, projection)?;
         let placed = Placed { revision: frame.revision, places: frame.places };
-        self.index.publish(changes(&*self.index, effects, &placed)?);
+        self.index.publish(changes((&*self.index, segments), effects, &placed)?);
         Ok(())
     }
 }
@@ -236,7 +261,7 @@ impl Before for Stored<'_> {
         }
     }
 
-    fn timeline(&self, id: ProfileId) -> Result<Vec<Event>> {
-        self.segments.events(timeline::places(self.index, self.workspace, id)?)
+    fn history(&self, part: ProfileId) -> Result<History> {
+        timeline::history((self.index, self.segments), self.workspace, part)
     }
 }

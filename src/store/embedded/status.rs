@@ -1,5 +1,6 @@
 //! What all threads of a store know about its condition.
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +68,11 @@ impl Status {
             Ok(News { closed: false, .. }) => Ok(()),
             Ok(_) | Err(_) => Err(Error::Closed),
         }
+    }
+
+    /// Whether long work should go on: not once the store is being closed.
+    pub(super) fn patience(&self) -> ControlFlow<()> {
+        if self.news.borrow().closed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Tells those who wait that nothing more will come.

@@ -37,8 +37,8 @@ pub struct EmbeddedStore {
     concurrent_reads: u32,
     status: Arc<Status>,
     backups: Turn,
-    /// The first commit in the journal, none of which is ever given up.
-    oldest: Revision,
+    /// Shared, because it is asked for also once the store is closed.
+    trail: Arc<Trail>,
 }
 
 /// Everything that ends with the store. The fields are dropped in this order.
@@ -74,9 +74,9 @@ impl EmbeddedStore {
         let reads = Arc::new(Semaphore::new(options.concurrent_reads.max(1)));
         let status = Arc::new(Status::default());
         let open = Open::new(&options, &status)?;
-        let oldest = open.trail.oldest();
+        let trail = Arc::clone(&open.trail);
         let (open, backups) = (RwLock::new(Some(Arc::new(open))), Turn::default());
-        Ok(Self { open, reads, concurrent_reads, status, backups, oldest })
+        Ok(Self { open, reads, concurrent_reads, status, backups, trail })
     }
 
     /// What the journal has taken since the store was opened.
@@ -104,7 +104,7 @@ impl EmbeddedStore {
     }
 
     pub(super) fn oldest(&self) -> Revision {
-        self.oldest
+        self.trail.oldest()
     }
 
     /// Whether commits are taken.
@@ -160,12 +160,12 @@ impl Open {
     fn new(options: &Options, status: &Arc<Status>) -> Result<Self> {
         files::make_directory(&options.directory)?;
         let lock = files::lock_directory(&options.directory)?;
-        let store = manifest::open(&options.directory, options.new_store_id)?;
-        let mut journal = journal::open(&options.directory.join("journal"), store)?;
+        let manifest = manifest::open(&options.directory, options.new_store_id)?;
+        let mut journal = journal::open(&options.directory.join("journal"), &manifest)?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
         let (space, keep) = (Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
-        let served = Recovery { options, store, status, space: &space, keep: &keep }.recover(&mut journal)?;
+        let served = Recovery { options, manifest, status, space: &space, keep: &keep }.recover(&mut journal)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
@@ -185,7 +185,7 @@ impl Open {
         let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
         Ok(Self {
             directory: options.directory.clone(),
-            store,
+            store: manifest.store,
             queue: Some(queue),
             committer: Some(thread),
             served,

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::workspace::Workspace;
-use crate::domain::event::{Event, EventKey};
+use crate::domain::event::EventKey;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::limits;
@@ -16,7 +17,7 @@ use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AcceptedCommit, ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader,
-    Error, EventReader, Followed, ProfileReader, Result, Store, StoredEvent, Versioned,
+    Error, EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
@@ -116,8 +117,10 @@ impl EventReader for MemoryStore {
         })
     }
 
-    async fn timelines(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Vec<Event>>> {
-        self.read(workspace, vec![Vec::new(); ids.len()], |found, _| ids.iter().map(|id| found.timeline(*id)).collect())
+    async fn histories(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<History>> {
+        self.read(workspace, vec![History::default(); parts.len()], |found, _| {
+            parts.iter().map(|part| found.history(*part)).collect()
+        })
     }
 }
 
@@ -205,6 +208,21 @@ impl CommitReader for MemoryStore {
 impl Inner {
     fn oldest_commit(&self) -> Revision {
         self.commits.front().map_or(Revision(self.revision.0 + 1), |(_, oldest)| oldest.revision)
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryStore {
+    async fn forget_commits(&self, forgotten: Forgotten) -> Result<Revision> {
+        let mut inner = self.inner();
+        if inner.closed {
+            return Err(Error::Closed);
+        }
+        let before = forgotten.before.minus(limits::CLOCK_SKEW).min(inner.now.minus(self.window));
+        let is_old = |commit: &AcceptedCommit| commit.revision <= forgotten.by && commit.time < before;
+        let old = inner.commits.iter().take_while(|(_, commit)| is_old(commit)).count();
+        inner.commits.drain(..old);
+        Ok(inner.oldest_commit())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::event::{Event, EventKey};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, EventFact, Fact};
 use crate::domain::fold;
+use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
@@ -20,9 +21,10 @@ pub(super) struct Workspace {
     merged: HashMap<ProfileId, ProfileId>,
     /// Parts by what they own.
     owners: HashMap<Identifier, ProfileId>,
-    /// Events by the part that they were accepted for.
-    events: HashMap<ProfileId, Vec<Event>>,
-    seen: HashMap<EventKey, (ProfileId, usize)>,
+    /// What is kept of events, by the part that they were accepted for.
+    histories: HashMap<ProfileId, History>,
+    /// Also those that have expired: a repeat must still be known.
+    seen: HashMap<EventKey, (ProfileId, Event)>,
     documents: BTreeMap<DocumentKey, Versioned<Document>>,
 }
 
@@ -47,16 +49,15 @@ impl Workspace {
 
     /// The event accepted under a key and not yet forgotten at `now`.
     pub(super) fn find_event(&self, key: &EventKey, window: Duration, now: Timestamp) -> Option<StoredEvent> {
-        let (accepted_for, position) = self.seen.get(key)?;
-        let event = self.events.get(accepted_for)?.get(*position)?;
+        let (accepted_for, event) = self.seen.get(key)?;
         let remembered = event.times.received.plus(window) >= now;
         remembered.then(|| StoredEvent { profile: self.survivor(*accepted_for), event: event.clone() })
     }
 
-    pub(super) fn timeline(&self, part: ProfileId) -> Vec<Event> {
-        let mut timeline = self.events.get(&part).cloned().unwrap_or_default();
-        fold::sort(&mut timeline);
-        timeline
+    pub(super) fn history(&self, part: ProfileId) -> History {
+        let mut history = self.histories.get(&part).cloned().unwrap_or_default();
+        fold::sort(&mut history.events);
+        history
     }
 
     pub(super) fn document(&self, key: &DocumentKey) -> Option<&Versioned<Document>> {
@@ -88,7 +89,7 @@ impl Workspace {
             match fact {
                 Fact::Event(fact) => self.add_event(fact),
                 // What these do is in the projection.
-                Fact::Merge(_) | Fact::Unmerge(_) => {}
+                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) => {}
                 Fact::Document(value) => {
                     self.documents.insert(value.key(), Versioned { revision, value });
                 }
@@ -101,12 +102,20 @@ impl Workspace {
         for profile in commit.projection.profiles {
             self.profiles.insert(profile.id, Profile { revision, ..profile });
         }
+        for (part, bases) in commit.projection.bases {
+            self.histories.entry(part).or_default().bases = bases;
+        }
+        for (part, before) in commit.projection.forgotten {
+            self.histories.entry(part).or_default().events.retain(|event| event.times.event >= before);
+            if let Some(profile) = self.profiles.get_mut(&part) {
+                profile.revision = revision;
+            }
+        }
     }
 
     fn add_event(&mut self, fact: EventFact) {
-        let events = self.events.entry(fact.part).or_default();
-        self.seen.insert(fact.event.key.clone(), (fact.part, events.len()));
+        self.seen.insert(fact.event.key.clone(), (fact.part, fact.event.clone()));
         self.owners.extend(fact.claims.into_iter().map(|identifier| (identifier, fact.part)));
-        events.push(fact.event);
+        self.histories.entry(fact.part).or_default().events.push(fact.event);
     }
 }

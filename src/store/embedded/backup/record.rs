@@ -13,7 +13,9 @@ use crate::store::{Error, Result};
 /// The file's name.
 pub(super) const NAME: &str = "BACKUP";
 const MAGIC: [u8; 4] = *b"RPBK";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format before, with the same list: in such a backup every journal begins with the first commit.
+const FORMAT_OF_WHOLE_JOURNALS: u32 = 1;
 
 /// Stands for the content of a file.
 pub(super) type Digest = [u8; 32];
@@ -52,7 +54,7 @@ impl Record {
         let path = directory.join(NAME);
         let Some(file) = files::read(&path)? else { return Ok(None) };
         let (found, content) = codec::open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
-        if found != FORMAT {
+        if ![FORMAT, FORMAT_OF_WHOLE_JOURNALS].contains(&found) {
             return Err(Error::Refused(another_format(&path, found, content)));
         }
         let record: Self = codec::decode("the list of a backup", content)
@@ -122,7 +124,7 @@ mod tests {
         let file = codec::seal_file(MAGIC, FORMAT + 1, &content);
         std::fs::write(directory.path().join(NAME), file).expect("writable");
         let refused = Record::read(directory.path()).expect_err("refused").to_string();
-        assert!(refused.contains("use release 9.9.9") && refused.contains("has format 2"), "{refused}");
+        assert!(refused.contains("use release 9.9.9") && refused.contains("has format 3"), "{refused}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::embedded::files::{self, damaged, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{journal, manifest};
+use crate::store::embedded::{checkpoints, journal, manifest, recovery};
 use crate::store::{Error, Progress, Result};
 
 /// What was brought back.
@@ -139,12 +139,12 @@ fn copy(stored: &Path, target: &Path, listed: &Listed, meter: &mut Meter<'_>) ->
 
 /// Whether what was copied is the store that the backup names, with every commit in its place.
 fn check(record: &Record, staging: &Path, meter: &mut Meter<'_>) -> Result<()> {
-    let store = manifest::read(staging)?;
-    if store != record.store {
+    let manifest = manifest::read(staging)?;
+    if manifest.store != record.store {
         return Err(damaged(&staging.join(manifest::NAME), 0, "the manifest is that of another store"));
     }
     let directory = staging.join("journal");
-    let inspected = journal::inspect(&directory, Some(store), meter)?;
+    let inspected = journal::inspect(&directory, Some(&manifest), meter)?;
     if let Some(fault) = inspected.faults.into_iter().next() {
         return Err(damaged(&fault.file, fault.offset, fault.what));
     }
@@ -154,6 +154,10 @@ fn check(record: &Record, staging: &Path, meter: &mut Meter<'_>) -> Result<()> {
     if inspected.last != record.revision {
         let what = format!("the journal ends with commit {} and the backup was of {}", inspected.last, record.revision);
         return Err(damaged(&directory, 0, what));
+    }
+    let leads_on = |(revision, _): &(Revision, PathBuf)| *revision >= manifest.begin.usable_from;
+    if manifest.begin.is_late() && !checkpoints::list(staging)?.iter().any(leads_on) {
+        return Err(damaged(&staging.join(checkpoints::DIRECTORY), 0, recovery::no_way(manifest.begin)));
     }
     Ok(())
 }

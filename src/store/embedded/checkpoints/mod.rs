@@ -18,4 +18,4 @@ mod shelf;
 
 pub(super) use check::check;
 pub(super) use file::{Reader, Writer};
-pub(super) use shelf::{DIRECTORY, Shelf, revision};
+pub(super) use shelf::{DIRECTORY, KEPT, Shelf, list, revision};

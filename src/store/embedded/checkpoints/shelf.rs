@@ -14,7 +14,7 @@ use crate::store::embedded::manifest::StoreId;
 pub(in crate::store::embedded) const DIRECTORY: &str = "checkpoints";
 const EXTENSION: &str = "checkpoint";
 /// How many are kept.
-const KEPT: usize = 2;
+pub(in crate::store::embedded) const KEPT: usize = 2;
 
 /// The checkpoints of a store.
 #[derive(Debug)]
@@ -98,6 +98,21 @@ impl Shelf {
     fn path(&self, revision: Revision) -> PathBuf {
         self.directory.join(format!("{:020}.{EXTENSION}", revision.0))
     }
+}
+
+/// The checkpoints in a data directory by their names, in the order of their commits. Changes nothing, so that it may be
+/// called while one is written.
+pub(in crate::store::embedded) fn list(data: &Path) -> Result<Vec<(Revision, PathBuf)>> {
+    let directory = data.join(DIRECTORY);
+    let mut found = Vec::new();
+    if directory.is_dir() {
+        for entry in fs::read_dir(&directory).map_err(failed("listing", &directory))? {
+            let path = entry.map_err(failed("listing", &directory))?.path();
+            found.extend(revision(&path).map(|revision| (revision, path)));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The commit that a file is the checkpoint of, by its name.

@@ -30,6 +30,7 @@ const FILTER: u8 = b'h';
 
 const PROFILE: u8 = b'p';
 const TIMELINE: u8 = b't';
+const BASES: u8 = b'b';
 const OWNER: u8 = b'i';
 const DOCUMENT: u8 = b'd';
 
@@ -77,6 +78,32 @@ pub(in crate::store::embedded) fn timeline_block(workspace: &WorkspaceId, id: Pr
     key.extend(id.as_bytes());
     key.extend(number.to_be_bytes());
     key
+}
+
+/// What the expired events of a part, and of others with it, add up to.
+pub(in crate::store::embedded) fn bases(workspace: &WorkspaceId, part: ProfileId) -> Key {
+    let mut key = of(workspace, BASES);
+    key.extend(part.as_bytes());
+    key
+}
+
+/// What an entry is that says where events lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store::embedded) enum Placing {
+    /// The entry of a profile.
+    Profile,
+    /// A block of a timeline.
+    Block,
+}
+
+/// Whether an entry says where events lie; `None` for another one.
+pub(in crate::store::embedded) fn placing(key: &[u8]) -> Option<Placing> {
+    let (name_bytes, rest) = key.split_first()?;
+    match *rest.get(usize::from(*name_bytes)).filter(|_| *name_bytes > 0)? {
+        PROFILE => Some(Placing::Profile),
+        TIMELINE => Some(Placing::Block),
+        _ => None,
+    }
 }
 
 /// The digest keeps keys short and values out of the index; 128 bits are not met twice by accident.

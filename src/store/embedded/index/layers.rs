@@ -10,6 +10,7 @@ use super::meta::Meta;
 use super::place::Opened;
 use super::signal::Signal;
 use super::table_set::TableSet;
+use super::wish::Wish;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -77,6 +78,7 @@ pub(in crate::store::embedded) struct Index {
     cache: Cache,
     pub(super) disk: Disk,
     pub(super) signal: Signal,
+    pub(super) wish: Wish,
     pub(super) status: Arc<Status>,
 }
 
@@ -84,7 +86,7 @@ impl Index {
     pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>) -> Self {
         let Opened { disk, meta, stored, cache } = opened;
         let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta.applied, flushes: 0 };
-        Self { layers: RwLock::new(layers), cache, disk, signal: Signal::default(), status }
+        Self { layers: RwLock::new(layers), cache, disk, signal: Signal::default(), wish: Wish::default(), status }
     }
 
     /// How far the index has come, layers in memory included.
@@ -112,6 +114,16 @@ impl Index {
     /// Tells the flusher that nothing more will come.
     pub(in crate::store::embedded) fn stop(&self) {
         self.signal.stop();
+    }
+
+    /// Lets a checkpoint be made of what is there now, and waits for it as long as `patient` says so. There may be none in
+    /// the end: because there is one already, or no room. False once there will never be one.
+    pub(in crate::store::embedded) fn make_checkpoint(&self, patient: impl Fn() -> bool) -> bool {
+        let goes_on = || self.status.check().is_ok() && patient();
+        self.wish.ask();
+        self.signal.urgent();
+        self.wish.wait(goes_on);
+        goes_on()
     }
 
     /// Waits until the layers in memory have room, as long as the store can still make some and `patient` says so.

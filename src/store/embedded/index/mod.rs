@@ -17,6 +17,7 @@ mod place;
 mod signal;
 mod sweep;
 mod table_set;
+mod wish;
 
 pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};

@@ -128,6 +128,13 @@ pub(super) fn is_of(payload: &[u8], workspace: &WorkspaceId) -> bool {
     name == Some(workspace.as_str().as_bytes())
 }
 
+/// When the commit of a payload was accepted; `None` where it is cut off.
+pub(super) fn time_of(payload: &[u8]) -> Option<Timestamp> {
+    let (name_bytes, rest) = payload.split_first()?;
+    let time = rest.get(usize::from(*name_bytes)..)?.first_chunk()?;
+    Some(Timestamp::from_micros(i64::from_le_bytes(*time)))
+}
+
 /// A payload, read back.
 #[derive(Debug)]
 pub(super) struct Payload {

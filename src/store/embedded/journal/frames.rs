@@ -49,6 +49,11 @@ impl Raw {
         frame::HEADER_BYTES + self.payload.len()
     }
 
+    /// When it was accepted; `None` where it does not say.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        frame::time_of(&self.payload)
+    }
+
     /// Whether it is a commit of the workspace; told without decoding the rest.
     pub(super) fn is_of(&self, workspace: &WorkspaceId) -> bool {
         frame::is_of(&self.payload, workspace)

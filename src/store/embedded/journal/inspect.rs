@@ -7,12 +7,12 @@ use super::open::{self, Link, Torn};
 use super::segment;
 use crate::domain::id::Revision;
 use crate::store::embedded::files::damaged;
-use crate::store::embedded::manifest::StoreId;
+use crate::store::embedded::manifest::{Begin, Manifest, StoreId};
 use crate::store::embedded::meter::Meter;
 use crate::store::{Error, Result};
 
 /// What a journal is like.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store::embedded) struct Inspected {
     /// Whose journal it is, by its first readable segment.
     pub(in crate::store::embedded) store: Option<StoreId>,
@@ -20,14 +20,31 @@ pub(in crate::store::embedded) struct Inspected {
     pub(in crate::store::embedded) segments: u64,
     /// Commits that are whole.
     pub(in crate::store::embedded) commits: u64,
-    /// The first that belongs to the journal.
-    pub(in crate::store::embedded) oldest: Revision,
+    /// Where it begins.
+    pub(in crate::store::embedded) begin: Begin,
+    /// Segments that were let go of, and are still there.
+    pub(in crate::store::embedded) leftovers: Vec<PathBuf>,
     /// The last of them.
     pub(in crate::store::embedded) last: Revision,
     /// Damage, in the order of the segments; of each segment the first.
     pub(in crate::store::embedded) faults: Vec<Fault>,
     /// What a crash left unfinished behind the last commit.
     pub(in crate::store::embedded) torn: Option<Torn>,
+}
+
+impl Default for Inspected {
+    fn default() -> Self {
+        Self {
+            store: None,
+            segments: 0,
+            commits: 0,
+            begin: Begin::FIRST,
+            leftovers: Vec::new(),
+            last: Revision::default(),
+            faults: Vec::new(),
+            torn: None,
+        }
+    }
 }
 
 /// Damage at a place.
@@ -38,20 +55,27 @@ pub(in crate::store::embedded) struct Fault {
     pub(in crate::store::embedded) what: String,
 }
 
-/// Reads every frame of the journal in `directory`, which is that of `store` where that is known.
+/// Reads every frame of the journal in `directory`, of which `manifest` says whose it is and where it begins, if it says
+/// anything.
 ///
 /// # Errors
 /// When the directory cannot be read, or a segment has a format that this release does not know. Damage is no error
 /// but part of the answer.
 pub(in crate::store::embedded) fn inspect(
     directory: &Path,
-    store: Option<StoreId>,
+    manifest: Option<&Manifest>,
     meter: &mut Meter<'_>,
 ) -> Result<Inspected> {
-    let segments = segment::names(directory)?;
-    let oldest = segments.first().copied().unwrap_or_default();
-    let mut inspected = Inspected { segments: segments.len() as u64, store, oldest, ..Inspected::default() };
-    let mut before = Link::default();
+    let mut segments = segment::names(directory)?;
+    let begin = match manifest {
+        Some(manifest) => manifest.begin,
+        None => said_to_begin(directory, segments.first().copied())?,
+    };
+    let path = |first: Revision| segment::path(directory, first);
+    let leftovers = segments.extract_if(.., |first| *first < begin.first).map(path).collect();
+    let (store, segment_count) = (manifest.map(|manifest| manifest.store), segments.len() as u64);
+    let mut inspected = Inspected { segments: segment_count, store, begin, leftovers, ..Inspected::default() };
+    let mut before = Link::before(begin);
     for (position, first) in segments.iter().enumerate() {
         let Some(mut frames) = inspected.keep(Frames::open(directory, *first))? else {
             let path = segment::path(directory, *first);
@@ -65,6 +89,17 @@ pub(in crate::store::embedded) fn inspect(
         inspected.keep(walked)?;
     }
     Ok(inspected)
+}
+
+/// Where a journal begins by its own first segment, for want of a manifest. Whether that is right, a checkpoint shows.
+fn said_to_begin(directory: &Path, first: Option<Revision>) -> Result<Begin> {
+    let header = match first.map(|first| Frames::open(directory, first)) {
+        Some(Ok(frames)) => frames.header,
+        None | Some(Err(Error::Damaged { .. })) => return Ok(Begin::FIRST),
+        Some(Err(error)) => return Err(error),
+    };
+    let (previous_first, previous_bytes) = (header.previous_first, header.previous_bytes);
+    Ok(Begin { first: header.first, previous_first, previous_bytes, ..Begin::FIRST })
 }
 
 impl Inspected {

@@ -12,6 +12,7 @@
 //! write: where a frame of a *later* group follows, the bytes were durable once and have been damaged since; where
 //! none follows, the write was never acknowledged and is cut off.
 
+mod begun;
 mod extent;
 mod frame;
 mod frames;
@@ -24,6 +25,7 @@ pub(super) mod tests;
 mod trail;
 mod writer;
 
+pub(super) use begun::{Begun, begin_behind};
 pub(super) use extent::extents;
 pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
 pub(super) use frames::Frame;

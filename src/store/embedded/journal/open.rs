@@ -11,13 +11,15 @@ use super::writer::Writer;
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::files::{self, damaged, failed};
-use crate::store::embedded::manifest::StoreId;
+use crate::store::embedded::manifest::{Begin, Manifest, StoreId};
 
 /// A journal whose end is known, and that was not changed yet.
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Journal {
     directory: PathBuf,
     store: StoreId,
+    /// Where it begins.
+    pub(in crate::store::embedded) begin: Begin,
     segments: Vec<Revision>,
     /// The last whole commit.
     pub(in crate::store::embedded) last: Revision,
@@ -36,30 +38,36 @@ pub(in crate::store::embedded) struct Torn {
 }
 
 /// Finds the end of the journal in `directory`, which is made where it is missing. A torn tail is only reported:
-/// whether it was acknowledged can be known from the index.
-pub(in crate::store::embedded) fn open(directory: &Path, store: StoreId) -> Result<Journal> {
+/// whether it was acknowledged can be known from the index. What was let go of and is still there is removed.
+pub(in crate::store::embedded) fn open(directory: &Path, manifest: &Manifest) -> Result<Journal> {
     files::make_directory(directory)?;
     let mut segments = segment::list(directory)?;
-    if segments.is_empty() {
-        let first = Revision(1);
-        segment::create(directory, &segment::Header { store, first, ..segment::Header::FIRST })?;
+    let Begin { first, .. } = manifest.begin;
+    if segments.is_empty() && !manifest.begin.is_late() {
+        segment::create(directory, &segment::Header { store: manifest.store, first, ..segment::Header::FIRST })?;
         segments.push(first);
+    }
+    for dropped in segments.extract_if(.., |segment| *segment < first) {
+        files::remove(&segment::path(directory, dropped))?;
     }
     // The name of the newest one may be as young as the death of the process that gave it.
     files::sync_directory(directory)?;
-    load(directory, store, segments)
+    load(directory, manifest, segments)
 }
 
 /// Finds the end of a journal that is there, and changes nothing.
-pub(in crate::store::embedded) fn look(directory: &Path, store: StoreId) -> Result<Journal> {
-    load(directory, store, segment::names(directory)?)
+pub(in crate::store::embedded) fn look(directory: &Path, manifest: &Manifest) -> Result<Journal> {
+    let mut segments = segment::names(directory)?;
+    segments.retain(|first| *first >= manifest.begin.first);
+    load(directory, manifest, segments)
 }
 
-fn load(directory: &Path, store: StoreId, segments: Vec<Revision>) -> Result<Journal> {
-    check_chain(directory, store, &segments)?;
-    let newest = segments.last().copied().unwrap_or_default();
+fn load(directory: &Path, manifest: &Manifest, segments: Vec<Revision>) -> Result<Journal> {
+    let Manifest { store, begin } = *manifest;
+    check_chain(directory, manifest, &segments)?;
+    let newest = segments.last().copied().unwrap_or(begin.first);
     let (last, end, torn) = find_end(&mut Frames::open(directory, newest)?)?;
-    Ok(Journal { directory: directory.to_owned(), store, segments, last, end, torn })
+    Ok(Journal { directory: directory.to_owned(), store, begin, segments, last, end, torn })
 }
 
 impl Journal {
@@ -110,12 +118,12 @@ impl Journal {
 
     /// For reading single records.
     pub(in crate::store::embedded) fn segments(&self) -> Arc<Segments> {
-        Arc::new(Segments::new(&self.directory))
+        Arc::new(Segments::new(&self.directory, self.begin.first))
     }
 
     /// For following what is written.
     pub(in crate::store::embedded) fn trail(&self) -> Trail {
-        Trail::new(&self.directory, self.segments.first().copied().unwrap_or_default())
+        Trail::new(&self.directory, self.begin.first)
     }
 
     /// For writing behind the end.
@@ -144,11 +152,11 @@ pub(in crate::store::embedded) fn bytes_after(directory: &Path, revision: Option
 }
 
 /// Each segment must be of this store and follow the one that it names, at the length that it names.
-fn check_chain(directory: &Path, store: StoreId, segments: &[Revision]) -> Result<()> {
-    let mut before = Link::default();
+fn check_chain(directory: &Path, manifest: &Manifest, segments: &[Revision]) -> Result<()> {
+    let mut before = Link::before(manifest.begin);
     for first in segments {
         let frames = Frames::open(directory, *first)?;
-        check_link(&frames, store, before)?;
+        check_link(&frames, manifest.store, before)?;
         before = Link { first: *first, bytes: frames.bytes };
     }
     Ok(())
@@ -159,6 +167,13 @@ fn check_chain(directory: &Path, store: StoreId, segments: &[Revision]) -> Resul
 pub(super) struct Link {
     pub(super) first: Revision,
     pub(super) bytes: u64,
+}
+
+impl Link {
+    /// What the first segment of a journal that begins there has before it.
+    pub(super) fn before(begin: Begin) -> Self {
+        Self { first: begin.previous_first, bytes: begin.previous_bytes }
+    }
 }
 
 /// Whether a segment is of this store and follows the one before.

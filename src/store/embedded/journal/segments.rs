@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -83,12 +84,25 @@ fn together(places: &[EventRef]) -> usize {
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Segments {
     directory: PathBuf,
+    /// The first of them; what was in front was let go of.
+    first: AtomicU64,
     open: RwLock<HashMap<u64, Arc<File>>>,
 }
 
 impl Segments {
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: RwLock::default() }
+    pub(super) fn new(directory: &Path, first: Revision) -> Self {
+        Self { directory: directory.to_owned(), first: AtomicU64::new(first.0), open: RwLock::default() }
+    }
+
+    /// The journal begins later now. Called before what was in front is removed, so that none of it stays open.
+    pub(in crate::store::embedded) fn begin_with(&self, first: Revision) {
+        self.first.store(first.0, Ordering::Release);
+        locks::write(&self.open).retain(|segment, _| *segment >= first.0);
+    }
+
+    /// Whether an event lies in what is kept of the journal.
+    pub(in crate::store::embedded) fn has(&self, at: EventRef) -> bool {
+        at.segment >= self.first.load(Ordering::Acquire)
     }
 
     /// Reads an event with what was decided about it.

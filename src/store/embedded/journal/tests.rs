@@ -11,6 +11,7 @@ use crate::domain::fact::{Document, Fact};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
+use crate::store::embedded::manifest::Manifest;
 use crate::store::{Error, Result};
 
 const STORE: [u8; 16] = [3; 16];
@@ -23,7 +24,8 @@ fn payload() -> Vec<u8> {
 
 /// Writes groups of so many commits each, in segments that are full at a size.
 fn write(directory: &Path, groups: &[usize], segment_bytes: u64) {
-    let mut writer = open(directory, STORE).and_then(|journal| journal.writer(segment_bytes)).expect("writable");
+    let mut writer =
+        open(directory, &Manifest::new(STORE)).and_then(|journal| journal.writer(segment_bytes)).expect("writable");
     for commits in groups {
         let mut group = writer.begin().expect("writable");
         (0..*commits).for_each(|_| group.push(&payload()).expect("small"));
@@ -57,7 +59,7 @@ fn a_write_torn_at_any_byte_is_cut_off_and_nothing_else() {
     let last = whole.len() - frame_bytes();
     for end in last + 1..whole.len() {
         fs::write(&path, &whole[..end]).expect("writable");
-        let mut journal = open(directory.path(), STORE).expect("a torn tail is no damage");
+        let mut journal = open(directory.path(), &Manifest::new(STORE)).expect("a torn tail is no damage");
         assert_eq!((journal.last, journal.torn.as_ref().map(|torn| torn.offset)), (Revision(2), Some(last as u64)));
         journal.cut().expect("writable");
         assert_eq!(fs::read(&path).expect("readable"), &whole[..last], "torn at {end}");
@@ -73,7 +75,7 @@ fn a_tail_of_zeroes_is_cut_off() {
     let path = only_segment(directory.path());
     let whole = fs::read(&path).expect("readable");
     fs::write(&path, [&whole[..], &[0; 5_000]].concat()).expect("writable");
-    let mut journal = open(directory.path(), STORE).expect("a torn tail is no damage");
+    let mut journal = open(directory.path(), &Manifest::new(STORE)).expect("a torn tail is no damage");
     journal.cut().expect("writable");
     assert_eq!(fs::read(&path).expect("readable"), whole);
 }
@@ -89,7 +91,7 @@ fn a_flipped_bit_before_acknowledged_commits_is_damage_with_its_place() {
         let mut flipped = whole.clone();
         flipped[position] ^= 4;
         fs::write(&path, &flipped).expect("writable");
-        match open(directory.path(), STORE) {
+        match open(directory.path(), &Manifest::new(STORE)) {
             Err(Error::Damaged { file, offset, .. }) => {
                 assert_eq!((file, offset), (path.display().to_string(), second as u64), "byte {position}");
             }
@@ -109,16 +111,16 @@ fn a_hole_in_a_group_that_was_never_acknowledged_is_a_torn_write() {
     let second = segment::HEADER_BYTES + frame_bytes();
     file[second..second + frame_bytes()].fill(0);
     fs::write(&path, &file).expect("writable");
-    let mut journal = open(directory.path(), STORE).expect("nothing acknowledged is missing");
+    let mut journal = open(directory.path(), &Manifest::new(STORE)).expect("nothing acknowledged is missing");
     journal.cut().expect("writable");
-    assert_eq!(revisions(&open(directory.path(), STORE).expect("whole")).expect("whole"), [1]);
+    assert_eq!(revisions(&open(directory.path(), &Manifest::new(STORE)).expect("whole")).expect("whole"), [1]);
 }
 
 #[test]
 fn segments_follow_each_other_and_replay_starts_in_the_right_one() {
     let directory = tempfile::tempdir().expect("a directory");
     write(directory.path(), &[2, 2, 1, 1], 200);
-    let journal = open(directory.path(), STORE).expect("whole");
+    let journal = open(directory.path(), &Manifest::new(STORE)).expect("whole");
     assert_eq!(revisions(&journal).expect("whole"), [1, 2, 3, 4, 5, 6]);
     for applied in 0..6 {
         let mut first = None;
@@ -135,7 +137,7 @@ fn segments_follow_each_other_and_replay_starts_in_the_right_one() {
 fn the_trail_leads_from_any_commit_to_the_last_visible_one_over_all_segments() {
     let directory = tempfile::tempdir().expect("a directory");
     write(directory.path(), &[2, 2, 1], 200);
-    let journal = open(directory.path(), STORE).expect("whole");
+    let journal = open(directory.path(), &Manifest::new(STORE)).expect("whole");
     let trail = journal.trail();
     // The writer goes on where the trail was made, and the trail hears of it.
     let mut writer = journal.writer(200).expect("writable");
@@ -168,7 +170,7 @@ fn the_trail_leads_from_any_commit_to_the_last_visible_one_over_all_segments() {
 fn a_follower_goes_on_where_the_last_read_ended_without_a_look_at_what_was_before() {
     let directory = tempfile::tempdir().expect("a directory");
     write(directory.path(), &[1, 1, 1], u64::MAX);
-    let journal = open(directory.path(), STORE).expect("whole");
+    let journal = open(directory.path(), &Manifest::new(STORE)).expect("whole");
     let trail = journal.trail();
     let workspace = WorkspaceId::default_workspace();
     let follow = |after, visible| {
@@ -193,7 +195,7 @@ fn a_missing_a_cut_and_a_foreign_segment_are_noticed_without_reading_everything(
     let path = segment::path(directory.path(), segments[1]);
     let whole = fs::read(&path).expect("readable");
     let is_damaged = |what: &str| {
-        let opened = open(directory.path(), STORE);
+        let opened = open(directory.path(), &Manifest::new(STORE));
         assert!(matches!(opened, Err(Error::Damaged { .. })), "{what}: {opened:?}");
     };
     fs::remove_file(&path).expect("removable");
@@ -201,8 +203,8 @@ fn a_missing_a_cut_and_a_foreign_segment_are_noticed_without_reading_everything(
     fs::write(&path, &whole[..whole.len() - 1]).expect("writable");
     is_damaged("cut");
     fs::write(&path, &whole).expect("writable");
-    assert!(matches!(open(directory.path(), [4; 16]), Err(Error::Damaged { .. })), "of another store");
-    open(directory.path(), STORE).expect("whole again");
+    assert!(matches!(open(directory.path(), &Manifest::new([4; 16])), Err(Error::Damaged { .. })), "of another store");
+    open(directory.path(), &Manifest::new(STORE)).expect("whole again");
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn damage_in_an_older_segment_stops_a_replay_over_it() {
     let last = file.len() - 1;
     file[last] ^= 1;
     fs::write(&path, &file).expect("writable");
-    let journal = open(directory.path(), STORE).expect("not read yet");
+    let journal = open(directory.path(), &Manifest::new(STORE)).expect("not read yet");
     assert!(matches!(revisions(&journal), Err(Error::Damaged { .. })));
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frames::{Frame, Frames};
 use super::open::check_sequence;
@@ -30,7 +31,7 @@ const ENDS: usize = 1_024;
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Trail {
     directory: PathBuf,
-    oldest: Revision,
+    oldest: AtomicU64,
     known: Mutex<Known>,
 }
 
@@ -55,12 +56,17 @@ pub(in crate::store::embedded) struct Wanted {
 
 impl Trail {
     pub(super) fn new(directory: &Path, oldest: Revision) -> Self {
-        Self { directory: directory.to_owned(), oldest, known: Mutex::default() }
+        Self { directory: directory.to_owned(), oldest: AtomicU64::new(oldest.0), known: Mutex::default() }
     }
 
     /// The first commit of the journal.
     pub(in crate::store::embedded) fn oldest(&self) -> Revision {
-        self.oldest
+        Revision(self.oldest.load(Ordering::Acquire))
+    }
+
+    /// The journal begins later now. Called before what was in front is removed.
+    pub(in crate::store::embedded) fn begin_with(&self, oldest: Revision) {
+        self.oldest.store(oldest.0, Ordering::Release);
     }
 
     /// Remembers where a group that was made durable begins.
@@ -78,10 +84,19 @@ impl Trail {
 
     /// Commits of a workspace.
     pub(in crate::store::embedded) fn follow(&self, workspace: &WorkspaceId, wanted: Wanted) -> Result<Followed> {
-        let Wanted { after, visible, limit } = wanted;
-        if after.0 + 1 < self.oldest.0 {
-            return Err(Error::Forgotten { oldest: self.oldest });
+        let is_forgotten = |oldest: Revision| wanted.after.0 + 1 < oldest.0;
+        if is_forgotten(self.oldest()) {
+            return Err(Error::Forgotten { oldest: self.oldest() });
         }
+        match self.read(workspace, wanted) {
+            // What was being read may have been let go of meanwhile.
+            Err(_) if is_forgotten(self.oldest()) => Err(Error::Forgotten { oldest: self.oldest() }),
+            followed => followed,
+        }
+    }
+
+    fn read(&self, workspace: &WorkspaceId, wanted: Wanted) -> Result<Followed> {
+        let Wanted { after, visible, limit } = wanted;
         let (mut commits, mut bytes) = (Vec::new(), 0);
         if after >= visible || limit == 0 {
             return Ok(Followed { commits, up_to: after });

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::domain::event::{Event, EventKey, EventTimes};
-use crate::domain::fact::{Document, DocumentKind, EventFact, Fact, MergeFact, MergedSource};
+use crate::domain::fact::{Document, DocumentKind, EventFact, ExpireFact, Fact, MergeFact, MergedSource};
+use crate::domain::history::History;
 use crate::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::payload::{Identify, Payload, Track};
@@ -49,9 +50,14 @@ pub(super) fn key(number: i64) -> EventKey {
     EventKey { source: "test".to_owned(), event_id: number.to_string() }
 }
 
-/// An event received at a second; every seventh happened long before, every eleventh states large traits.
+/// When the event of a number was received.
+pub(super) fn at(number: i64) -> Timestamp {
+    Timestamp::from_micros(number * 60_000_000)
+}
+
+/// An event received at a minute; every seventh happened before the one before, every eleventh states large traits.
 pub(super) fn event(number: i64) -> Event {
-    let received = Timestamp::from_micros(number * 1_000_000);
+    let received = at(number);
     let event = if number % 7 == 0 { received.plus_micros(-100_000_000) } else { received };
     let payload = if number % 11 == 0 {
         let traits = Map::from([(format!("t{}", number % 300), Value::Text("x".repeat(3_000)))]);
@@ -84,6 +90,14 @@ pub(super) fn merge(survivor: u8, source: u8) -> Fact {
     Fact::Merge(MergeFact { id: MergeId::from_bytes([1; 16]), survivor: id(survivor), sources: vec![source] })
 }
 
+/// Lets everything expire that happened before a time. Every merge can still be undone.
+pub(super) async fn expire(store: &dyn Store, before: Timestamp) -> Vec<Fact> {
+    let profiles = store.scan_profiles(&acme(), None, 1_000).await.expect("readable");
+    let groups = |profile: &Profile| profile.groups_by(|_| false);
+    let fact = |profile: Profile| Fact::Expire(ExpireFact { groups: groups(&profile), profile: profile.id, before });
+    profiles.into_iter().map(fact).collect()
+}
+
 /// Commits facts as `app` would after reading everything.
 pub(super) async fn commit(store: &dyn Store, facts: Vec<Fact>) -> Result<Revision> {
     store.commit(decide(store, facts).await?).await
@@ -96,7 +110,7 @@ pub(super) async fn decide(store: &dyn Store, facts: Vec<Fact>) -> Result<Commit
     let own = |(id, profile): (&ProfileId, Option<Profile>)| Some((*id, profile.filter(|profile| profile.id == *id)?));
     let profiles: HashMap<_, _> = ids.iter().zip(found).filter_map(own).collect();
     let parts: Vec<_> = profiles.values().flat_map(|profile: &Profile| &profile.parts).map(|part| part.id).collect();
-    let timelines = store.timelines(&workspace, &parts).await?;
+    let histories = store.histories(&workspace, &parts).await?;
     let revision = |id| profiles.get(id).map(|profile: &Profile| profile.revision);
     let mut preconditions: Vec<_> = ids.iter().map(|id| Precondition::Profile(*id, revision(id))).collect();
     let mut time = Timestamp::MIN;
@@ -106,14 +120,14 @@ pub(super) async fn decide(store: &dyn Store, facts: Vec<Fact>) -> Result<Commit
             preconditions.push(Precondition::EventAbsent(fact.event.key.clone()));
         }
     }
-    let loaded = Loaded { profiles, timelines: parts.into_iter().zip(timelines).collect() };
+    let loaded = Loaded { profiles, histories: parts.into_iter().zip(histories).collect() };
     let projection = projection::project(&facts, time, &loaded).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace, time, preconditions, read_at: None, facts, projection })
 }
 
 struct Loaded {
     profiles: HashMap<ProfileId, Profile>,
-    timelines: HashMap<ProfileId, Vec<Event>>,
+    histories: HashMap<ProfileId, History>,
 }
 
 impl Before for Loaded {
@@ -123,8 +137,8 @@ impl Before for Loaded {
         Ok(self.profiles.get(&id).cloned())
     }
 
-    fn timeline(&self, id: ProfileId) -> std::result::Result<Vec<Event>, Infallible> {
-        Ok(self.timelines.get(&id).cloned().unwrap_or_default())
+    fn history(&self, part: ProfileId) -> std::result::Result<History, Infallible> {
+        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }
 
@@ -160,7 +174,7 @@ pub(super) struct Contents {
     profiles: Vec<Vec<u8>>,
     by_id: Vec<Option<ProfileId>>,
     owners: Vec<Option<ProfileId>>,
-    timelines: Vec<Vec<Event>>,
+    histories: Vec<History>,
     found: Vec<Option<ProfileId>>,
     documents: Vec<(Revision, Document)>,
 }
@@ -185,7 +199,7 @@ pub(super) async fn read_contents(store: &dyn Store) -> Result<Contents> {
         profiles: scanned.iter().map(|profile| postcard::to_stdvec(profile).expect("encodable")).collect(),
         by_id: by_id.into_iter().map(|profile| profile.map(|profile| profile.id)).collect(),
         owners: store.owners(&workspace, &users).await?,
-        timelines: store.timelines(&workspace, &ids).await?,
+        histories: store.histories(&workspace, &ids).await?,
         found: found.into_iter().map(|found| found.map(|found| found.profile)).collect(),
         documents: documents.into_iter().map(|document| (document.revision, document.value)).collect(),
     })

@@ -5,5 +5,6 @@ mod damage;
 pub(super) mod faults;
 mod fixture;
 mod recovery;
+mod retention;
 mod verify;
 mod writes;

@@ -51,7 +51,7 @@ async fn every_acknowledged_commit_is_there_after_a_kill_at_any_moment() {
         let image = killed.path().join(number.to_string());
         copy(directory.path(), &image).expect("copied");
         let reopened = open(&image);
-        let timeline = reopened.timelines(&acme(), &[id(1)]).await.expect("readable").remove(0);
+        let timeline = reopened.histories(&acme(), &[id(1)]).await.expect("readable").remove(0).events;
         assert_eq!(timeline.len(), usize::try_from(number).expect("small") + 1);
         let live = store.profiles(&acme(), &[id(1)]).await.expect("readable");
         assert_eq!(reopened.profiles(&acme(), &[id(1)]).await.expect("readable"), live);

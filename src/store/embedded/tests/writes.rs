@@ -16,7 +16,7 @@ async fn after_a_failed_write_nothing_is_acknowledged_and_reads_go_on() {
     let store = EmbeddedStore::open(crate::store::embedded::Options { segment_bytes: 1, ..options(directory.path()) });
     let store = store.expect("opens");
     commit(&store, vec![belongs(1, event(1))]).await.expect("commits");
-    let live = store.timelines(&acme(), &[id(1)]).await.expect("readable");
+    let live = store.histories(&acme(), &[id(1)]).await.expect("readable");
     let next = decide(&store, vec![belongs(1, event(2))]).await.expect("decided");
     let journal = directory.path().join("journal");
     fs::rename(&journal, directory.path().join("elsewhere")).expect("renamed");
@@ -25,7 +25,7 @@ async fn after_a_failed_write_nothing_is_acknowledged_and_reads_go_on() {
     fs::rename(directory.path().join("elsewhere"), &journal).expect("renamed");
     let later = decide(&store, vec![belongs(1, event(3))]).await.expect("decided");
     assert!(matches!(store.commit(later).await, Err(Error::Poisoned(_))));
-    assert_eq!(store.timelines(&acme(), &[id(1)]).await.expect("readable"), live);
+    assert_eq!(store.histories(&acme(), &[id(1)]).await.expect("readable"), live);
     drop(store);
     let store = open(directory.path());
     assert!(store.takes_writes());
@@ -73,7 +73,7 @@ async fn commits_wait_for_an_index_that_falls_behind_and_none_is_lost() {
     }
     writers.join_all().await;
     for writer in 0..4 {
-        let timeline = store.timelines(&acme(), &[id(writer)]).await.expect("readable").remove(0);
+        let timeline = store.histories(&acme(), &[id(writer)]).await.expect("readable").remove(0).events;
         assert_eq!(timeline.len(), 10_000);
     }
     let live = contents(&*store).await;

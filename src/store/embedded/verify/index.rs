@@ -1,17 +1,19 @@
 //! The index against the journal: how far it has come, and whether it says what the journal makes of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Remedy};
+use super::places;
 use super::workshop::{self, Workshop};
 use crate::domain::fact::Fact;
+use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::embedded::index::{self, Found, Mark, Opened, Source as _, Trust, keys};
 use crate::store::embedded::journal::{self, Frame, Inspected, Journal};
-use crate::store::embedded::manifest::StoreId;
+use crate::store::embedded::manifest::Manifest;
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{Options, recovery};
+use crate::store::embedded::{Options, checkpoints, recovery};
 use crate::store::{Error, Result};
 
 /// What the comparison found.
@@ -20,15 +22,18 @@ struct Difference {
     entries: u64,
     /// Events that the index does not know where the journal has them.
     events: u64,
+    /// Events that it has where the journal does not.
+    missing: u64,
 }
 
 /// Looks at a copy of the index beside a whole journal.
 pub(super) fn look(
     options: &Options,
-    store: StoreId,
+    manifest: &Manifest,
     inspected: &Inspected,
     meter: &mut Meter<'_>,
 ) -> Result<Vec<Finding>> {
+    let store = manifest.store;
     let directory = options.directory.join("index");
     let newest = if directory.is_dir() { index::newest(&directory)? } else { None };
     let Some(newest) = newest else {
@@ -45,9 +50,17 @@ pub(super) fn look(
         Found::Foreign => return wrong("the index was made by another release or for another store".to_owned()),
         Found::Unusable(error) => return wrong(error.to_string()),
     };
-    let journal = journal::look(&options.directory.join("journal"), store)?;
+    let journal = journal::look(&options.directory.join("journal"), manifest)?;
     if let Err(Error::Damaged { file, offset, what }) = recovery::check_end(&journal, opened.meta.applied, &directory) {
         return Ok(vec![Finding::new(file, what, Remedy::RestoreBackup).at(offset)]);
+    }
+    if opened.meta.applied < manifest.begin.usable_from {
+        return wrong("it is older than what the journal still leads to".to_owned());
+    }
+    let checkpoints = usable_checkpoints(options, manifest, meter)?;
+    if checkpoints.is_empty() && manifest.begin.is_late() {
+        // The checkpoints are looked at by themselves.
+        return Ok(Vec::new());
     }
     match trust {
         Trust::Trusted => {}
@@ -57,12 +70,16 @@ pub(super) fn look(
         }
         Trust::Changed => return wrong("its files are not what they were when it was closed".to_owned()),
     }
-    let comparison = Comparison { options, store, journal: &journal, inspected };
+    let comparison = Comparison { options, manifest, checkpoints, journal: &journal, inspected };
     // sled panics where it finds what it does not expect.
     let compared = catch_unwind(AssertUnwindSafe(|| comparison.run(opened, (&found, &rebuilt), meter)));
     match compared.unwrap_or_else(|_| Err(Error::Index("sled panicked".to_owned()))) {
-        Ok(Difference { entries: 0, events: 0 }) => Ok(Vec::new()),
-        Ok(Difference { entries, events }) => wrong(format!(
+        Ok(Difference { entries: 0, events: 0, missing: 0 }) => Ok(Vec::new()),
+        Ok(Difference { missing: missing @ 1.., .. }) => {
+            let what = format!("{missing} events that are not forgotten lie before the first segment of the journal");
+            Ok(vec![Finding::new(options.directory.join("journal"), what, Remedy::RestoreBackup)])
+        }
+        Ok(Difference { entries, events, .. }) => wrong(format!(
             "{entries} entries are not what the journal makes of them, and {events} accepted events are not known"
         )),
         Err(Error::Index(what)) => wrong(what),
@@ -70,29 +87,52 @@ pub(super) fn look(
     }
 }
 
+/// Checkpoints that are whole and that an index can begin with, the oldest first: what is made of that one has come the
+/// longest way by the journal. None where the journal alone leads to everything.
+fn usable_checkpoints(
+    options: &Options,
+    manifest: &Manifest,
+    meter: &mut Meter<'_>,
+) -> Result<Vec<(Revision, PathBuf)>> {
+    let mut usable = Vec::new();
+    if manifest.begin.is_late() {
+        for (revision, path) in checkpoints::list(&options.directory)? {
+            let is_whole = checkpoints::check(&path, manifest.store, meter).is_ok();
+            usable.extend(Some((revision, path)).filter(|_| is_whole && revision >= manifest.begin.usable_from));
+        }
+    }
+    Ok(usable)
+}
+
 struct Comparison<'a> {
     options: &'a Options,
-    store: StoreId,
+    manifest: &'a Manifest,
+    /// What the index that is made anew may begin with.
+    checkpoints: Vec<(Revision, PathBuf)>,
     journal: &'a Journal,
     inspected: &'a Inspected,
 }
 
 impl Comparison<'_> {
-    /// Brings the index that was found to the end of the journal, builds another one from nothing, and compares them.
+    /// Brings the index that was found to the end of the journal, builds another one from nothing, or what the journal goes
+    /// on from, and compares them.
     fn run(&self, opened: Opened, (found, rebuilt): (&Path, &Path), meter: &mut Meter<'_>) -> Result<Difference> {
         let options = |directory: &Path| Options {
             directory: directory.to_owned(),
-            new_store_id: self.store,
+            new_store_id: self.manifest.store,
             ..self.options.clone()
         };
         let one = recovery::bring_up(opened, &options(found), self.journal, &mut |_| Ok(()))?;
         let now = one.index.meta().time;
-        let empty = index::discard(rebuilt, self.store, self.options.index_cache_bytes)?;
+        let begun = recovery::begin_index(rebuilt, self.manifest, self.checkpoints.clone(), self.options)?;
         let (mut difference, frame_bytes) = (Difference::default(), self.frame_bytes()?);
-        let other = recovery::bring_up(empty, &options(rebuilt), self.journal, &mut |frame| {
-            difference.events += self.unknown_events(frame, &one.index, now)?;
+        let other = recovery::bring_up(begun, &options(rebuilt), self.journal, &mut |_| Ok(()))?;
+        // The journal's own first commit may lie before that.
+        self.journal.replay(Revision(self.manifest.begin.first.0 - 1), |frame| {
+            difference.events += self.unknown_events(&frame, &one.index, now)?;
             meter.add(frame_bytes)
         })?;
+        difference.missing = places::missing(&one.index, self.manifest.begin.first, meter)?;
         difference.entries = index::difference(&one.index, &other.index, &mut |_| meter.add(0))?;
         Ok(difference)
     }

@@ -8,6 +8,7 @@ mod checkpoints;
 mod finding;
 mod folders;
 mod index;
+mod places;
 mod repair;
 mod run;
 mod workshop;

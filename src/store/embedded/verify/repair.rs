@@ -10,7 +10,7 @@ use super::run::Journal;
 use crate::store::Result;
 use crate::store::embedded::files::{self, failed};
 use crate::store::embedded::keep::Keep;
-use crate::store::embedded::manifest::{self, StoreId};
+use crate::store::embedded::manifest::{self, Manifest};
 use crate::store::embedded::recovery::Recovery;
 use crate::store::embedded::space::Space;
 use crate::store::embedded::{Options, journal};
@@ -19,7 +19,7 @@ use crate::store::embedded::{Options, journal};
 /// something, the torn end and the index are evidence of it and stay.
 pub(super) fn repair(
     options: &Options,
-    store: Option<StoreId>,
+    manifest: Option<&Manifest>,
     condition: Journal,
     findings: &mut [Finding],
 ) -> Result<()> {
@@ -27,9 +27,11 @@ pub(super) fn repair(
         remove(&finding.file)?;
         finding.repaired = true;
     }
-    let Some(store) = store else { return Ok(()) };
-    for finding in findings.iter_mut().filter(|finding| finding.remedy == Remedy::RewriteManifest) {
-        manifest::write(&options.directory, store)?;
+    let Some(manifest) = manifest else { return Ok(()) };
+    // Without a checkpoint that leads there nobody knows whether the beginning of the journal was let go of or lost.
+    let may_begin_there = !manifest.begin.is_late() || condition == Journal::Whole;
+    for finding in findings.iter_mut().filter(|finding| finding.remedy == Remedy::RewriteManifest && may_begin_there) {
+        manifest::write(&options.directory, manifest)?;
         finding.repaired = true;
     }
     if condition == Journal::Lossy {
@@ -42,10 +44,10 @@ pub(super) fn repair(
     if !findings.iter_mut().any(|finding| is_of_recovery(&finding)) {
         return Ok(());
     }
-    let mut journal = journal::open(&options.directory.join("journal"), store)?;
+    let mut journal = journal::open(&options.directory.join("journal"), manifest)?;
     let (status, space, keep) =
         (Arc::default(), Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
-    let recovery = Recovery { options, store, status: &status, space: &space, keep: &keep };
+    let recovery = Recovery { options, manifest: *manifest, status: &status, space: &space, keep: &keep };
     recovery.recover(&mut journal)?.finish()?;
     findings.iter_mut().filter(is_of_recovery).for_each(|finding| finding.repaired = true);
     Ok(())

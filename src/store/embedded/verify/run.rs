@@ -7,7 +7,7 @@ use super::finding::{Finding, Remedy};
 use super::{checkpoints, folders, index, repair};
 use crate::domain::id::Revision;
 use crate::store::embedded::journal::{self, Inspected};
-use crate::store::embedded::manifest::{self, StoreId};
+use crate::store::embedded::manifest::{self, Begin, Manifest};
 use crate::store::embedded::meter::Meter;
 use crate::store::embedded::{Options, files};
 use crate::store::{Error, Progress, Result};
@@ -58,20 +58,23 @@ pub fn verify(options: &Options, mode: Mode, observe: &mut dyn FnMut(Progress) -
     meter.check()?;
     let mut findings = folders::look(directory, &mut meter)?;
     let named = look_at_manifest(directory, &mut findings)?;
-    let inspected = look_at_journal(directory, named, &mut meter)?;
+    let inspected = look_at_journal(directory, named.as_ref(), &mut meter)?;
     findings.extend(of_journal(directory, &inspected));
     let mut journal = if inspected.faults.is_empty() { Journal::Whole } else { Journal::Lossy };
-    let store = named.or(inspected.store);
-    if let Some(store) = store.filter(|_| journal == Journal::Whole && inspected.segments > 0) {
-        let mut found = index::look(options, store, &inspected, &mut meter)?;
-        found.extend(checkpoints::look(directory, store, &inspected, &mut meter)?);
+    let manifest = match named {
+        Some(manifest) => Some(manifest),
+        None => said_by_journal(directory, &inspected, &mut meter)?,
+    };
+    if let Some(manifest) = manifest.filter(|_| journal == Journal::Whole && inspected.segments > 0) {
+        let mut found = index::look(options, &manifest, &inspected, &mut meter)?;
+        found.extend(checkpoints::look(directory, &manifest, &inspected, &mut meter)?);
         if found.iter().any(|finding| finding.remedy == Remedy::RestoreBackup) {
             journal = Journal::Lossy;
         }
         findings.extend(found);
     }
     if mode == Mode::Repair {
-        repair::repair(options, store, journal, &mut findings)?;
+        repair::repair(options, manifest.as_ref(), journal, &mut findings)?;
     }
     meter.finish()?;
     let Inspected { last, segments, commits, .. } = inspected;
@@ -91,9 +94,22 @@ fn extent(directory: &Path) -> Result<u64> {
     Ok(2 * bytes("journal")? + bytes("index")? + bytes("artifacts")? + bytes("checkpoints")?)
 }
 
-fn look_at_manifest(directory: &Path, findings: &mut Vec<Finding>) -> Result<Option<StoreId>> {
+/// What a manifest has to say for a journal to be whole, for want of one. Where the journal begins late, an index must
+/// have come as far as every checkpoint that is there.
+fn said_by_journal(directory: &Path, inspected: &Inspected, meter: &mut Meter<'_>) -> Result<Option<Manifest>> {
+    let Some(store) = inspected.store else { return Ok(None) };
+    let manifest = Manifest { store, begin: inspected.begin };
+    if !manifest.begin.is_late() {
+        return Ok(Some(manifest));
+    }
+    let oldest = checkpoints::oldest_whole(directory, &manifest, meter)?;
+    let usable_from = oldest.unwrap_or(manifest.begin.first);
+    Ok(Some(Manifest { begin: Begin { usable_from, ..manifest.begin }, ..manifest }))
+}
+
+fn look_at_manifest(directory: &Path, findings: &mut Vec<Finding>) -> Result<Option<Manifest>> {
     match manifest::read(directory) {
-        Ok(store) => Ok(Some(store)),
+        Ok(manifest) => Ok(Some(manifest)),
         Err(Error::Damaged { file, what, .. }) => {
             findings.push(Finding::new(file, what, Remedy::RewriteManifest));
             Ok(None)
@@ -102,9 +118,9 @@ fn look_at_manifest(directory: &Path, findings: &mut Vec<Finding>) -> Result<Opt
     }
 }
 
-fn look_at_journal(directory: &Path, store: Option<StoreId>, meter: &mut Meter<'_>) -> Result<Inspected> {
+fn look_at_journal(directory: &Path, manifest: Option<&Manifest>, meter: &mut Meter<'_>) -> Result<Inspected> {
     let directory = directory.join("journal");
-    if directory.is_dir() { journal::inspect(&directory, store, meter) } else { Ok(Inspected::default()) }
+    if directory.is_dir() { journal::inspect(&directory, manifest, meter) } else { Ok(Inspected::default()) }
 }
 
 fn of_journal(directory: &Path, inspected: &Inspected) -> Vec<Finding> {
@@ -115,6 +131,10 @@ fn of_journal(directory: &Path, inspected: &Inspected) -> Vec<Finding> {
         let what = "the journal is missing; a server would begin an empty one";
         findings.push(Finding::new(directory.join("journal"), what, Remedy::RestoreBackup));
     }
+    findings.extend(inspected.leftovers.iter().map(|path| {
+        let what = "the store has let go of it, and ended before it was removed";
+        Finding::new(path, what, Remedy::RemoveLeftover)
+    }));
     findings.extend(inspected.torn.as_ref().map(|torn| {
         let what = format!("{}: a write that was not finished and never acknowledged", torn.what);
         Finding::new(&torn.path, what, Remedy::CutTail).at(torn.offset)

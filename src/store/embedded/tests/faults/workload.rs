@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
 use tempfile::TempDir;
@@ -14,9 +15,12 @@ use super::recorder::{Entry, Recorder};
 use crate::domain::fact::Fact;
 use crate::domain::id::Revision;
 use crate::domain::model::ModelVersion;
-use crate::store::embedded::tests::fixture::{acme, belongs, commit, copy, decide, event, history, options};
+use crate::domain::time::Timestamp;
+use crate::store::embedded::tests::fixture::{
+    acme, at, belongs, commit, copy, decide, event, expire, history, options,
+};
 use crate::store::embedded::{DiskLimits, EmbeddedStore, Options};
-use crate::store::{ArtifactStore, CommitStore, Store};
+use crate::store::{ArtifactStore, CommitStore, Forgotten, Retention, Store};
 
 /// From this event on, customers are left who have nothing to do with each other, so that many can write at once.
 const QUIET_FROM: i64 = 62;
@@ -28,6 +32,10 @@ const LARGE_EVENTS: i64 = 120;
 const SEGMENT_BYTES: [u64; 4] = [1, 2_000, 60_000, u64::MAX];
 /// Bytes of the journal after which a checkpoint is due: at once, after a few commits, never.
 const CHECKPOINT_BYTES: [u64; 4] = [1, 1, 4_000, u64::MAX];
+/// For how long event keys are remembered, so that history can expire beside them: twenty of the events.
+pub(super) const WINDOW: Duration = Duration::from_secs(20 * 60);
+/// Events that do not expire.
+const KEPT_EVENTS: i64 = 25;
 /// What is kept back for a full disk, so that its file is among those that come and go.
 const RESERVE_BYTES: u64 = 4 << 10;
 
@@ -95,7 +103,7 @@ pub(super) fn options_below(root: &Path, random: &mut Random) -> Options {
     let checkpoint_bytes = CHECKPOINT_BYTES[random.gen_range(0..CHECKPOINT_BYTES.len())];
     let defaults = options(&root.join(HOME));
     let disk = DiskLimits { reserve_bytes: RESERVE_BYTES, ..defaults.disk };
-    Options { segment_bytes, checkpoint_bytes, disk, ..defaults }
+    Options { segment_bytes, checkpoint_bytes, disk, idempotency_window: WINDOW, ..defaults }
 }
 
 /// The store's directory below the one that is listened to.
@@ -167,6 +175,7 @@ impl Player<'_> {
             0..=3 if next >= QUIET_FROM => self.commit_many_at_once(store).await,
             4 | 5 => self.change_artifact(store).await,
             6 => self.copy_index(Moment::Open),
+            7 if next > KEPT_EVENTS => self.expire(store, at(next - KEPT_EVENTS)).await,
             _ => self.commit(store, history(next)).await,
         }
     }
@@ -183,6 +192,14 @@ impl Player<'_> {
         let revision = commit(store, facts).await.expect("commits");
         self.recorder.note(Entry::Acknowledged(revision));
         assert_eq!(usize::try_from(revision.0), Ok(self.truth.len()), "commits follow each other");
+    }
+
+    /// Lets history expire, and the store let go of what it can.
+    async fn expire(&mut self, store: &EmbeddedStore, before: Timestamp) {
+        let facts = expire(store, before).await;
+        self.commit(store, facts).await;
+        let by = store.revision();
+        store.forget_commits(Forgotten { before, by }).await.expect("let go");
     }
 
     async fn commit_many_at_once(&mut self, store: &Arc<EmbeddedStore>) {
