@@ -130,7 +130,8 @@ pub(super) async fn play(start: Start, length: Length, random: &mut Random) -> R
     lay_out(&start.disk.after_kill(), start.index.as_deref(), home.path());
     let recorder = Arc::new(Recorder::start(home.path()));
     let (truth, indexes) = (start.truth.clone(), Vec::new());
-    let mut player = Player { root: home.path(), copies: copies.path(), recorder, random, truth, indexes };
+    let mut player =
+        Player { root: home.path(), copies: copies.path(), recorder, random, truth, indexes, forgotten: None };
     for _ in 0..length.sessions {
         player.session(length.steps).await;
     }
@@ -145,6 +146,8 @@ struct Player<'a> {
     random: &'a mut Random,
     truth: Vec<Vec<Fact>>,
     indexes: Vec<IndexCopy>,
+    /// What expired last.
+    forgotten: Option<Forgotten>,
 }
 
 impl Player<'_> {
@@ -175,7 +178,7 @@ impl Player<'_> {
             0..=3 if next >= QUIET_FROM => self.commit_many_at_once(store).await,
             4 | 5 => self.change_artifact(store).await,
             6 => self.copy_index(Moment::Open),
-            7 if next > KEPT_EVENTS => self.expire(store, at(next - KEPT_EVENTS)).await,
+            7..=9 if next > KEPT_EVENTS => self.expire(store, at(next - KEPT_EVENTS)).await,
             _ => self.commit(store, history(next)).await,
         }
     }
@@ -194,12 +197,18 @@ impl Player<'_> {
         assert_eq!(usize::try_from(revision.0), Ok(self.truth.len()), "commits follow each other");
     }
 
-    /// Lets history expire, and the store let go of what it can.
+    /// Lets history expire, or the store let go of what has, for which it has to make a checkpoint at each of two times.
     async fn expire(&mut self, store: &EmbeddedStore, before: Timestamp) {
-        let facts = expire(store, before).await;
-        self.commit(store, facts).await;
-        let by = store.revision();
-        store.forget_commits(Forgotten { before, by }).await.expect("let go");
+        let forgotten = match self.forgotten.filter(|_| self.random.gen_bool(0.7)) {
+            Some(forgotten) => forgotten,
+            None => {
+                let facts = expire(store, before).await;
+                self.commit(store, facts).await;
+                Forgotten { before, by: store.revision() }
+            }
+        };
+        store.forget_commits(forgotten).await.expect("let go");
+        self.forgotten = Some(forgotten);
     }
 
     async fn commit_many_at_once(&mut self, store: &Arc<EmbeddedStore>) {
