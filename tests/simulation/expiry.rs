@@ -40,12 +40,14 @@ struct Played {
     sent: Vec<Draft>,
     ids: BTreeSet<ProfileId>,
     merges: BTreeSet<MergeId>,
+    /// Events that were accepted.
+    accepted: u64,
 }
 
 impl Played {
     async fn new() -> Self {
         let systems = vec![System::memory().await, System::embedded().await];
-        Self { systems, sent: Vec::new(), ids: BTreeSet::new(), merges: BTreeSet::new() }
+        Self { systems, sent: Vec::new(), ids: BTreeSet::new(), merges: BTreeSet::new(), accepted: 0 }
     }
 
     async fn step(&mut self, step: &Step) {
@@ -63,7 +65,9 @@ impl Played {
                     });
                 }
                 let drafts = self.sent[self.sent.len().saturating_sub(batch.len())..].to_vec();
-                self.answer(async |system| system.ingest(&drafts).await).await;
+                let answers = self.answer(async |system| system.ingest(&drafts).await).await;
+                let is_accepted = |answer: &&Answer| matches!(answer, Answer::Accepted(_));
+                self.accepted += answers.iter().filter(is_accepted).count() as u64;
             }
             Step::Merge { target, sources, .. } => {
                 let ids: Vec<ProfileId> = self.ids.iter().copied().collect();
@@ -88,12 +92,13 @@ impl Played {
     }
 
     /// Does the same on all, which must answer the same.
-    async fn answer(&self, work: impl AsyncFn(&System) -> Vec<Answer>) {
+    async fn answer(&self, work: impl AsyncFn(&System) -> Vec<Answer>) -> Vec<Answer> {
         let mut answers = Vec::new();
         for system in &self.systems {
             answers.push(work(system).await);
         }
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+        answers.pop().unwrap_or_default()
     }
 
     /// Everything there is, which is the same on all.
@@ -104,6 +109,8 @@ impl Played {
         }
         assert!(snapshots.windows(2).all(|pair| pair[0] == pair[1]), "{snapshots:#?}");
         let snapshot = snapshots.pop().expect("a system");
+        let counted: u64 = snapshot.profiles.values().map(|profile| profile.state.activity.events()).sum();
+        assert_eq!(counted, self.accepted, "an event is lost, or counts twice");
         self.ids.extend(snapshot.profiles.values().flat_map(|profile| &profile.parts).map(|part| part.id));
         self.merges.extend(snapshot.merges.keys());
         snapshot

@@ -37,6 +37,10 @@ impl Home {
         let (data, segments) = (temporary.path().join("data"), temporary.path().join("segments"));
         let store = open(&data).expect("opens");
         fill(&store).await;
+        store.close().await.expect("closes");
+        drop(store);
+        copy(&data.join("index"), &temporary.path().join("earlier")).expect("copied");
+        let store = open(&data).expect("opens");
         let facts = expire(&store, at(HORIZON)).await;
         let by = commit(&store, facts).await.expect("commits");
         let forgotten = Forgotten { before: at(HORIZON), by };
@@ -115,6 +119,17 @@ async fn a_start_needs_nothing_of_what_was_let_go_of() {
     home.says_the_same(&home.data()).await;
     assert_eq!(home.remedies(Mode::Repair), [Remedy::RemoveLeftover], "the other checkpoint says the same");
     home.says_the_same(&home.data()).await;
+}
+
+#[tokio::test]
+async fn an_index_that_asks_for_what_was_let_go_of_is_made_anew() {
+    let home = Home::new().await;
+    let index = home.data().join("index");
+    fs::remove_dir_all(&index).expect("removable");
+    copy(&home.temporary.path().join("earlier"), &index).expect("copied");
+    assert_eq!(home.remedies(Mode::Look), [Remedy::RebuildIndex]);
+    home.says_the_same(&home.data()).await;
+    assert_eq!(home.verify(Mode::Look).findings, []);
 }
 
 #[tokio::test]
