@@ -8,13 +8,12 @@ use std::time::Duration;
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Reason, Result};
-use super::ingest_events::Loaded;
+use super::project::Loaded;
 use crate::domain::fact::{Document, DocumentKey, ExpireFact, Fact};
 use crate::domain::history::{History, Horizon};
 use crate::domain::id::{MergeId, ProfileId, Revision};
 use crate::domain::limits;
 use crate::domain::profile::Profile;
-use crate::domain::projection;
 use crate::domain::time::Timestamp;
 use crate::store::{self, Forgotten, Precondition, Versioned};
 
@@ -176,10 +175,7 @@ impl App {
         let mut commit = self.new_commit(caller);
         let seen = |profile: &Arc<Profile>| Precondition::Profile(profile.id, Some(profile.revision));
         commit.preconditions.extend(loaded.profiles.values().map(seen));
-        commit.projection = match projection::project(&facts, commit.time, &loaded) {
-            Ok(projection) => projection,
-            Err(never) => match never {},
-        };
+        commit.projection = loaded.project(&facts, commit.time);
         commit.facts = facts;
         match self.store.commit(commit).await {
             Ok(_) => Ok(true),

@@ -11,13 +11,11 @@ use super::request::WriteMode;
 use crate::domain::decision::{Decider, Known};
 use crate::domain::event::{Draft, Event, EventKey};
 use crate::domain::fact::{Document, Fact};
-use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
 use crate::domain::identity::{Candidates, Resolver};
 use crate::domain::limits;
-use crate::domain::profile::Profile;
-use crate::domain::projection::{self, Before, Projection};
+use crate::domain::projection::Projection;
 use crate::domain::rejection::{Rejection, Rejections};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::{ViolationReason, Violations};
@@ -303,43 +301,6 @@ impl App {
             known.profiles.insert(profile.id, Arc::new(profile));
         }
         Ok((known, preconditions))
-    }
-
-    /// What the facts make of the profiles, with the histories that this needs.
-    pub(super) async fn project(
-        &self,
-        caller: &Caller,
-        facts: &[Fact],
-        time: Timestamp,
-        profiles: HashMap<ProfileId, Arc<Profile>>,
-    ) -> Result<Projection> {
-        let needed = projection::histories_needed(facts, |id| profiles.get(&id).map(|profile| &**profile));
-        let ids: Vec<ProfileId> = needed.into_iter().collect();
-        let histories = if ids.is_empty() { Vec::new() } else { self.store.histories(&caller.workspace, &ids).await? };
-        let before = Loaded { profiles, histories: ids.into_iter().zip(histories).collect() };
-        match projection::project(facts, time, &before) {
-            Ok(projection) => Ok(projection),
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// What a projection finds, loaded beforehand.
-#[derive(Default)]
-pub(super) struct Loaded {
-    pub(super) profiles: HashMap<ProfileId, Arc<Profile>>,
-    pub(super) histories: HashMap<ProfileId, History>,
-}
-
-impl Before for Loaded {
-    type Error = std::convert::Infallible;
-
-    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Self::Error> {
-        Ok(self.profiles.get(&id).map(|profile| Profile::clone(profile)))
-    }
-
-    fn history(&self, part: ProfileId) -> std::result::Result<History, Self::Error> {
-        Ok(self.histories.get(&part).cloned().unwrap_or_default())
     }
 }
 

@@ -21,6 +21,7 @@ mod list_rejections;
 mod merge_profiles;
 mod page;
 mod predict;
+mod project;
 mod registry;
 mod request;
 mod resolvers;

@@ -52,15 +52,15 @@ impl Flusher {
             let goes_on = self.index.signal.wait_for_work();
             if !self.duties.space.has_room_for_index(self.index.bytes()) {
                 if goes_on {
-                    self.index.wish.answer();
+                    self.index.checkpoint_request.answer();
                     // Reads see what is in memory; it is tried again after a while.
                     self.index.signal.dirty();
                     continue;
                 }
                 return Err(Error::DiskFull("the rest of the index is brought up from the journal".to_owned()));
             }
-            // Who wishes for a checkpoint from here on is answered the next time.
-            let is_wished_for = self.index.wish.is_open();
+            // Who asks for a checkpoint from here on is answered the next time.
+            let is_asked_for = self.index.checkpoint_request.is_open();
             // sled panics where it finds what it does not expect; the journal has everything that it may lose.
             let flushed = catch_unwind(AssertUnwindSafe(|| self.flush_and_tidy(goes_on)));
             let flushed = flushed.unwrap_or_else(|_| Err(Error::Index("sled panicked".to_owned())));
@@ -70,8 +70,8 @@ impl Flusher {
                 return Err(error);
             }
             self.duties.space.keep_reserve();
-            if is_wished_for && self.sweep.is_none() {
-                self.index.wish.answer();
+            if is_asked_for && self.sweep.is_none() {
+                self.index.checkpoint_request.answer();
             }
             if !goes_on {
                 return self.index.disk.flush();
@@ -124,7 +124,7 @@ impl Flusher {
         let written = self.index.status.statistics().bytes;
         let shelf = &self.duties.checkpoints;
         let unswept = self.duties.journal_bytes + written.saturating_sub(self.swept_bytes);
-        let is_due = shelf.is_due(unswept) || self.index.wish.is_open();
+        let is_due = shelf.is_due(unswept) || self.index.checkpoint_request.is_open();
         if !is_due || !self.duties.space.has_room_for(shelf.expected_bytes()) {
             return None;
         }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 use super::cache::Cache;
+use super::checkpoint_request::CheckpointRequest;
 use super::disk::{Bytes, Disk};
 use super::keys::{EventHash, Family};
 use super::meta::Meta;
 use super::place::Opened;
 use super::signal::Signal;
 use super::table_set::TableSet;
-use super::wish::Wish;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -78,7 +78,7 @@ pub(in crate::store::embedded) struct Index {
     cache: Cache,
     pub(super) disk: Disk,
     pub(super) signal: Signal,
-    pub(super) wish: Wish,
+    pub(super) checkpoint_request: CheckpointRequest,
     pub(super) status: Arc<Status>,
 }
 
@@ -86,7 +86,14 @@ impl Index {
     pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>) -> Self {
         let Opened { disk, meta, stored, cache } = opened;
         let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta.applied, flushes: 0 };
-        Self { layers: RwLock::new(layers), cache, disk, signal: Signal::default(), wish: Wish::default(), status }
+        Self {
+            layers: RwLock::new(layers),
+            cache,
+            disk,
+            signal: Signal::default(),
+            checkpoint_request: CheckpointRequest::default(),
+            status,
+        }
     }
 
     /// How far the index has come, layers in memory included.
@@ -120,9 +127,9 @@ impl Index {
     /// the end: because there is one already, or no room. False once there will never be one.
     pub(in crate::store::embedded) fn make_checkpoint(&self, patient: impl Fn() -> bool) -> bool {
         let goes_on = || self.status.check().is_ok() && patient();
-        self.wish.ask();
+        self.checkpoint_request.ask();
         self.signal.urgent();
-        self.wish.wait(goes_on);
+        self.checkpoint_request.wait(goes_on);
         goes_on()
     }
 

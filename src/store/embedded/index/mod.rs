@@ -5,6 +5,7 @@
 //! index to, so that sled always holds the state after some commit, whenever the process dies.
 
 mod cache;
+mod checkpoint_request;
 mod compactor;
 mod compare;
 mod disk;
@@ -17,7 +18,6 @@ mod place;
 mod signal;
 mod sweep;
 mod table_set;
-mod wish;
 
 pub(super) use compare::difference;
 pub(super) use disk::{Batch, Bytes, Disk};

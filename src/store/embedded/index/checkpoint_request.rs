@@ -10,12 +10,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the flusher is asked for beside its own duties.
 #[derive(Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct CheckpointRequest {
     is_open: Mutex<bool>,
     answered: Condvar,
 }
 
-impl Wish {
+impl CheckpointRequest {
     pub(super) fn ask(&self) {
         *locks::lock(&self.is_open) = true;
     }
