@@ -116,6 +116,16 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
     let store = EmbeddedStore::open(Options { checkpoint_bytes: 1, ..options(&data) }).expect("opens");
     let store = Arc::new(store);
     fill(&*store).await;
+    let checkpoints = || {
+        let entries = fs::read_dir(data.join("checkpoints")).expect("readable").map(|entry| entry.expect("readable"));
+        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "checkpoint")).count()
+    };
+    let mut number = EVENTS;
+    // A checkpoint is written beside the commits, so that a backup right after them may still find none.
+    while checkpoints() < 1 {
+        commit(&*store, vec![belongs(1, event(number))]).await.expect("commits");
+        number += 1;
+    }
     let (begin, begun) = std::sync::mpsc::channel();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let observer = Box::new(move |_| {
@@ -130,11 +140,6 @@ async fn checkpoints_are_backed_up_and_none_is_removed_while_a_backup_may_copy_i
     });
     begun.recv().expect("at work");
     let live = contents(&*store).await;
-    let checkpoints = || {
-        let entries = fs::read_dir(data.join("checkpoints")).expect("readable").map(|entry| entry.expect("readable"));
-        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "checkpoint")).count()
-    };
-    let mut number = EVENTS;
     // Large enough that the next checkpoint is due, until more are there than are kept.
     while checkpoints() < 4 {
         commit(&*store, (0..200).map(|more| belongs(1, event(number + more))).collect()).await.expect("commits");
