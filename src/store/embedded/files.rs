@@ -101,8 +101,8 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Makes a file, or takes all content from the one that is there.
-    fn create(path: &Path) -> Result<Self> {
+    /// Makes a file, or takes all content from the one that is there. Neither is durable.
+    pub(super) fn create(path: &Path) -> Result<Self> {
         steps::tell(&Step::Create(path));
         let file = File::create(path).map_err(failed("making", path))?;
         Ok(Self { path: path.to_owned(), file, end: 0 })
@@ -117,6 +117,10 @@ impl Appender {
         };
         let (file, end) = open().map_err(failed("opening", path))?;
         Ok(Self { path: path.to_owned(), file, end })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes everything that was written durable.

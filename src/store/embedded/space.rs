@@ -16,8 +16,9 @@ use crate::store::{Error, Result};
 
 /// What a write to the index may take beyond its bytes, for what sled has buffered and for its snapshot.
 const MARGIN_BYTES: u64 = 32 << 20;
-/// sled writes about twice what it is given; twice that again is for what it rewrites on the way.
-const AMPLIFICATION: u64 = 4;
+/// A table takes what it is given and its filter, and beside the entries stand the events that were seen; as much again is
+/// for what is written anew with a small table.
+const AMPLIFICATION: u64 = 2;
 /// The file that is kept back.
 pub(super) const RESERVE: &str = "RESERVE";
 /// The largest share of a disk that a margin or the reserve takes, so that small disks can be used at all.
@@ -87,11 +88,11 @@ impl Space {
     /// Whether tables of so many bytes may be merged: that is no reason to come near the limit, and what is merged is
     /// there twice until the merge is done.
     pub(super) fn has_room_for_merge(&self, bytes: u64) -> bool {
-        self.room().map_or(true, |room| room.free >= self.limit(room).saturating_add(in_sled(room, bytes)))
+        self.room().map_or(true, |room| room.free >= self.limit(room).saturating_add(in_index(room, bytes)))
     }
 
     fn fits_index(&self, bytes: u64) -> bool {
-        self.room().map_or(true, |room| room.free >= in_sled(room, bytes))
+        self.room().map_or(true, |room| room.free >= in_index(room, bytes))
     }
 
     /// Keeps the reserve back, where there is so much room that it does not bring the limit nearer.
@@ -152,7 +153,7 @@ impl Space {
 }
 
 /// What a write to the index may take of the disk.
-fn in_sled(room: Room, bytes: u64) -> u64 {
+fn in_index(room: Room, bytes: u64) -> u64 {
     bytes.saturating_mul(AMPLIFICATION).saturating_add(MARGIN_BYTES.min(room.total / SHARE))
 }
 

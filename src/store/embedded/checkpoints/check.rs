@@ -15,7 +15,7 @@ use crate::store::embedded::meter::Meter;
 pub(in crate::store::embedded) fn check(path: &Path, store: StoreId, meter: &mut Meter<'_>) -> Result<()> {
     let mut reader = Reader::open(path, store)?;
     while let Some(block) = reader.next()? {
-        meter.add(block.entries().map(|(key, value)| key.len() + value.len()).sum::<usize>() as u64)?;
+        meter.add(block.entries().map(|(_, key, value)| key.len() + value.len()).sum::<usize>() as u64)?;
     }
     Ok(())
 }

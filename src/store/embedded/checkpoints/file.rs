@@ -12,17 +12,15 @@ use crate::store::embedded::manifest::StoreId;
 use crate::store::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"RAPPCKPT";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 40;
 const CHECKSUM_AT: usize = 36;
 /// Before each block: its length and its checksum.
 const BLOCK_HEADER_BYTES: usize = 8;
-/// Before each entry: the lengths of its key and of its value.
-const ENTRY_HEADER_BYTES: usize = 8;
+/// Before each entry: its kind, and the lengths of its key and of its value.
+const ENTRY_HEADER_BYTES: usize = 9;
 /// Bytes from which a block is full.
 const BLOCK_BYTES: usize = 256 << 10;
-/// The largest block: a full one, and one entry more of the largest size that the index has.
-const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + (128 << 10);
 /// Bytes after which what was written is brought to disk, so that a commit's own sync never waits for all of it.
 const SYNC_BYTES: usize = 8 << 20;
 
@@ -45,15 +43,16 @@ impl Writer {
         header[28..36].copy_from_slice(&revision.0.to_le_bytes());
         let checksum = crc32c::crc32c(&header[..CHECKSUM_AT]);
         header[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
-        let (file, block) = (Unfinished::begin(path)?, Vec::with_capacity(BLOCK_BYTES_MAX));
+        let (file, block) = (Unfinished::begin(path)?, Vec::with_capacity(BLOCK_BYTES));
         let mut writer = Self { file, block, entries: 0, bytes: 0, unsynced: 0 };
         writer.write(&header)?;
         Ok(writer)
     }
 
-    /// Adds an entry.
-    pub(in crate::store::embedded) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+    /// Adds an entry. What its kind means is up to whoever reads it.
+    pub(in crate::store::embedded) fn put(&mut self, kind: u8, key: &[u8], value: &[u8]) -> Result<()> {
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.block.push(kind);
         self.block.extend(length(key));
         self.block.extend(length(value));
         self.block.extend(key);
@@ -150,8 +149,8 @@ impl Reader {
         let mut header = [0; BLOCK_HEADER_BYTES];
         self.read(&mut header)?;
         let (length, checksum) = (u32_at(&header, 0) as usize, u32_at(&header, 4));
-        if length > BLOCK_BYTES_MAX {
-            return Err(self.fault("a block claims to be larger than any may be"));
+        if length as u64 > self.bytes.saturating_sub(self.offset) {
+            return Err(self.fault("a block claims to be larger than the checkpoint"));
         }
         let is_end = length == 0;
         let mut block = vec![0; if is_end { size_of::<u64>() } else { length }];
@@ -189,15 +188,15 @@ impl Reader {
 }
 
 impl Block {
-    /// Keys and values. What a checksum holds together was written by us, so that nothing of it is cut off.
-    pub(in crate::store::embedded) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Kinds, keys and values. What a checksum holds together was written by us, so that nothing of it is cut off.
+    pub(in crate::store::embedded) fn entries(&self) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let (header, content) = rest.split_at_checked(ENTRY_HEADER_BYTES)?;
-            let (key, content) = content.split_at_checked(u32_at(header, 0) as usize)?;
-            let (value, after) = content.split_at_checked(u32_at(header, 4) as usize)?;
+            let (key, content) = content.split_at_checked(u32_at(header, 1) as usize)?;
+            let (value, after) = content.split_at_checked(u32_at(header, 5) as usize)?;
             rest = after;
-            Some((key, value))
+            Some((header[0], key, value))
         })
     }
 }
@@ -213,7 +212,9 @@ mod tests {
     fn write(path: &Path, entries: u32) -> u64 {
         let mut writer = Writer::begin(path, STORE, Revision(7)).expect("begun");
         for number in 0..entries {
-            writer.put(&number.to_be_bytes(), &vec![number as u8; number as usize % 700]).expect("written");
+            writer
+                .put(number as u8, &number.to_be_bytes(), &vec![number as u8; number as usize % 700])
+                .expect("written");
         }
         writer.finish().expect("finished")
     }
@@ -222,8 +223,8 @@ mod tests {
         let mut reader = Reader::open(path, STORE)?;
         let mut number = 0_u32;
         while let Some(block) = reader.next()? {
-            for (key, value) in block.entries() {
-                assert_eq!(key, number.to_be_bytes());
+            for (kind, key, value) in block.entries() {
+                assert_eq!((kind, key), (number as u8, &number.to_be_bytes()[..]));
                 assert_eq!(value, vec![number as u8; number as usize % 700]);
                 number += 1;
             }

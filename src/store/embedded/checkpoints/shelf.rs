@@ -127,7 +127,7 @@ mod tests {
 
     fn make(shelf: &mut Shelf, revision: u64) {
         let mut writer = shelf.begin(Revision(revision)).expect("begun");
-        writer.put(b"key", &vec![0; 5_000]).expect("written");
+        writer.put(1, b"key", &vec![0; 5_000]).expect("written");
         let bytes = writer.finish().expect("finished");
         shelf.add(Revision(revision), bytes);
         shelf.tidy().expect("removed");

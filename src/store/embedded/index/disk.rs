@@ -1,8 +1,13 @@
-//! sled.
+//! What the index has on disk: sled, and the directory of the tables that it names.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use crate::store::embedded::files;
 use crate::store::{Error, Result};
+
+/// What sled may use for its cache: it holds little more than which tables there are.
+const SLED_CACHE_BYTES: u64 = 1 << 20;
 
 /// Bytes that many may hold.
 pub(in crate::store::embedded) type Bytes = sled::IVec;
@@ -18,39 +23,31 @@ impl Batch {
     pub(in crate::store::embedded) fn remove(&mut self, key: impl Into<Bytes>) {
         self.0.insert(key.into(), None);
     }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Bytes> {
-        self.0.keys()
-    }
 }
 
 /// The part of the index that is on disk.
 pub(in crate::store::embedded) struct Disk {
     tree: sled::Db,
+    tables: PathBuf,
 }
 
 impl Disk {
-    pub(in crate::store::embedded) fn new(tree: sled::Db) -> Self {
-        Self { tree }
+    /// sled in the directory of an index, in which the tables have a directory of their own.
+    pub(in crate::store::embedded) fn open(path: &Path) -> Result<Self> {
+        let tables = path.join("tables");
+        files::make_directory(&tables)?;
+        let config = sled::Config::new().path(path).cache_capacity(SLED_CACHE_BYTES).use_compression(false);
+        Ok(Self { tree: config.flush_every_ms(Some(1_000)).open().map_err(failed)?, tables })
     }
 
-    /// One that ends with the test that made it.
-    #[cfg(test)]
-    pub(in crate::store::embedded) fn temporary() -> Self {
-        Self::new(sled::Config::new().temporary(true).open().expect("a temporary index"))
+    /// Where the tables are.
+    pub(in crate::store::embedded) fn tables(&self) -> &Path {
+        &self.tables
     }
 
     /// The value of a key.
     pub(in crate::store::embedded) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.tree.get(key).map_err(failed)
-    }
-
-    /// Keys and values from a key on.
-    pub(in crate::store::embedded) fn from<'a>(
-        &'a self,
-        key: &[u8],
-    ) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + use<'a> {
-        self.tree.range(key..).map(|item| item.map_err(failed))
     }
 
     /// Applies changes atomically.
@@ -71,7 +68,7 @@ impl Disk {
     }
 }
 
-pub(super) fn failed(error: sled::Error) -> Error {
+fn failed(error: sled::Error) -> Error {
     // sled's messages name files and offsets, never keys or values.
     Error::Index(error.to_string())
 }

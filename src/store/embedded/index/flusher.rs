@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compactor::Compactor;
+use super::compactor::{Compactor, Sorted};
 use super::disk::Batch;
 use super::keys::{self, Family};
 use super::layers::Index;
@@ -74,6 +74,8 @@ impl Flusher {
                 self.index.checkpoint_request.answer();
             }
             if !goes_on {
+                let stored = self.index.stored();
+                Family::ALL.into_iter().try_for_each(|family| stored.of(family).sync())?;
                 return self.index.disk.flush();
             }
         }
@@ -81,8 +83,6 @@ impl Flusher {
 
     fn flush_and_tidy(&mut self, goes_on: bool) -> Result<()> {
         self.flush()?;
-        // A merge that is not finished leaves blocks behind that no list names; after the next start they are removed.
-        // While a checkpoint is written no merge goes on, so that every change passes by the sweep.
         while goes_on && (self.sweep_a_little()? || self.tidy_a_little()?) {
             // Between two steps of a long piece of work, commits get their turn, but no table for each few of them.
             if self.index.is_worth_a_flush() {
@@ -104,7 +104,7 @@ impl Flusher {
     /// Does one step of a checkpoint. False where none is due.
     fn sweep_a_little(&mut self) -> Result<bool> {
         let Some(sweep) = self.sweep.take().or_else(|| self.plan_sweep()) else { return Ok(false) };
-        match self.duties.space.check().and_then(|()| sweep.step(&self.index.disk)) {
+        match self.duties.space.check().and_then(|()| sweep.step()) {
             Ok(Swept::Unfinished(sweep)) => self.sweep = Some(sweep),
             Ok(Swept::Finished { revision, bytes }) => {
                 tracing::info!(%revision, bytes, "made a checkpoint");
@@ -128,14 +128,14 @@ impl Flusher {
         if !is_due || !self.duties.space.has_room_for(shelf.expected_bytes()) {
             return None;
         }
-        let revision = self.index.flushed();
-        if shelf.newest() >= Some(revision) {
+        let (meta, stored) = self.index.flushed();
+        if shelf.newest() >= Some(meta.applied) {
             return None;
         }
-        let begun = shelf.begin(revision);
+        let begun = shelf.begin(meta.applied).and_then(|file| Sweep::new((meta, &stored), file));
         (self.duties.journal_bytes, self.swept_bytes) = (0, written);
         match begun {
-            Ok(file) => Some(Sweep::new(revision, file)),
+            Ok(sweep) => Some(sweep),
             Err(error) => {
                 self.give_up(&error);
                 None
@@ -149,26 +149,24 @@ impl Flusher {
         self.sweep = None;
     }
 
-    /// Writes the active layer as one batch: the index in sled goes from the state after one commit to that after a
-    /// later one, or stays as it is.
+    /// Writes the active layer as a table of each family, and names them in one batch: the index on disk goes from the
+    /// state after one commit to that after a later one, or stays as it is.
     fn flush(&mut self) -> Result<()> {
         let Some((layer, meta)) = self.index.freeze() else { return Ok(()) };
         let (mut stored, mut batch) = (self.index.stored(), Batch::default());
-        let seen = layer.seen.iter().map(|(hash, at)| (hash.into(), at.to_bytes().as_slice().into())).collect();
-        let oldest_seen = meta.time.minus(self.duties.window);
-        let entries = layer.entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut entries: Sorted<'_> = layer.entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
         let to = (&mut stored, &mut batch);
-        self.entries.add(&self.index, to, (entries, meta.time), Timestamp::MIN)?;
+        self.entries.add(&self.index, to, (&entries, meta.time), Timestamp::MIN)?;
+        let places: Vec<_> = layer.seen.iter().map(|(hash, at)| (hash, at.to_bytes())).collect();
+        let mut seen: Sorted<'_> = places.iter().map(|(hash, at)| (&hash[..], &at[..])).collect();
+        seen.sort_unstable_by_key(|(hash, _)| *hash);
         let to = (&mut stored, &mut batch);
-        self.seen.add(&self.index, to, (seen, meta.time), oldest_seen)?;
+        self.seen.add(&self.index, to, (&seen, meta.time), meta.time.minus(self.duties.window))?;
         batch.insert(&keys::META, meta.encode()?);
-        if let Some(sweep) = &mut self.sweep
-            && let Err(error) = sweep.keep(&self.index.disk, &batch)
-        {
-            self.give_up(&error);
-        }
         self.index.disk.apply(batch)?;
-        self.index.thaw(&layer, stored, meta.applied);
-        Ok(())
+        self.index.thaw(&layer, stored, meta);
+        self.entries.remove_garbage(&self.index)?;
+        self.seen.remove_garbage(&self.index)
     }
 }

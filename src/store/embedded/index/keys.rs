@@ -2,16 +2,13 @@
 //!
 //! The keys of sled:
 //! ```text
-//! m                               what the index is and how far it has come
-//! family list                     which tables the family has
-//! family block table number chunk the bytes of a block, in chunks where it is large
-//! family fence table number       what is in memory of some blocks
-//! family filter table number      a piece of the table's filter
+//! m                         what the index is and how far it has come
+//! family list               which tables the family has
 //! ```
 //! The keys of entries, in the tables of their family:
 //! ```text
-//! 0 name                          a workspace that had a commit
-//! length workspace kind …         everything of one workspace, kinds below
+//! 0 name                    a workspace that had a commit
+//! length workspace kind …   everything of one workspace, kinds below
 //! ```
 //! A workspace's name has 1 to 63 bytes, so that its length tells its keys from the list, and no workspace's keys begin
 //! with another's. The keys of seen events are their hashes.
@@ -24,9 +21,6 @@ use crate::domain::identifier::Identifier;
 pub(in crate::store::embedded) const META: [u8; 1] = *b"m";
 pub(in crate::store::embedded) const WORKSPACES: [u8; 1] = [0];
 const LIST: u8 = b'l';
-const BLOCK: u8 = b'b';
-const FENCES: u8 = b'f';
-const FILTER: u8 = b'h';
 
 const PROFILE: u8 = b'p';
 const TIMELINE: u8 = b't';
@@ -44,6 +38,23 @@ pub(in crate::store::embedded) enum Family {
     Entries = b'e' as isize,
     /// Which events were accepted lately.
     Seen = b's' as isize,
+}
+
+impl Family {
+    pub(in crate::store::embedded) const ALL: [Self; 2] = [Self::Entries, Self::Seen];
+
+    /// Stands for the family where bytes tell it from others.
+    pub(in crate::store::embedded) fn byte(self) -> u8 {
+        self as u8
+    }
+
+    /// What the names of the family's files begin with.
+    pub(in crate::store::embedded) fn name(self) -> &'static str {
+        match self {
+            Self::Entries => "entries",
+            Self::Seen => "seen",
+        }
+    }
 }
 
 /// Stands for an event key of a workspace.
@@ -133,54 +144,7 @@ pub(in crate::store::embedded) fn event(workspace: &WorkspaceId, event: &EventKe
 
 /// Which tables a family has.
 pub(in crate::store::embedded) fn table_list(family: Family) -> Key {
-    vec![family as u8, LIST]
-}
-
-/// What the keys of all blocks of a table begin with.
-pub(in crate::store::embedded) fn blocks(family: Family, table: u64) -> Key {
-    of_table(family, BLOCK, table)
-}
-
-pub(in crate::store::embedded) fn block(family: Family, table: u64, number: u32, chunk: u16) -> Key {
-    let mut key = blocks(family, table);
-    key.extend(number.to_be_bytes());
-    key.extend(chunk.to_be_bytes());
-    key
-}
-
-/// What the keys of all fences of a table begin with.
-pub(in crate::store::embedded) fn fences_of(family: Family, table: u64) -> Key {
-    of_table(family, FENCES, table)
-}
-
-pub(in crate::store::embedded) fn fences(family: Family, table: u64, number: u32) -> Key {
-    let mut key = fences_of(family, table);
-    key.extend(number.to_be_bytes());
-    key
-}
-
-/// What the keys of all pieces of a table's filter begin with.
-pub(in crate::store::embedded) fn filter_of(family: Family, table: u64) -> Key {
-    of_table(family, FILTER, table)
-}
-
-pub(in crate::store::embedded) fn filter(family: Family, table: u64, number: u32) -> Key {
-    let mut key = filter_of(family, table);
-    key.extend(number.to_be_bytes());
-    key
-}
-
-/// The table that a key of `kind`, which is [`blocks`], [`fences_of`] or [`filter_of`], belongs to; `None` for another key.
-pub(in crate::store::embedded) fn parse_table(family: Family, kind: fn(Family, u64) -> Key, key: &[u8]) -> Option<u64> {
-    let table = u64::from_be_bytes(*key.get(2..)?.first_chunk()?);
-    key.starts_with(&kind(family, table)).then_some(table)
-}
-
-fn of_table(family: Family, kind: u8, table: u64) -> Key {
-    let mut key = Vec::with_capacity(16);
-    key.extend([family as u8, kind]);
-    key.extend(table.to_be_bytes());
-    key
+    vec![family.byte(), LIST]
 }
 
 fn of(workspace: &WorkspaceId, kind: u8) -> Key {

@@ -17,7 +17,6 @@ use crate::store::Result;
 use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::locks;
 use crate::store::embedded::status::Status;
-use crate::store::embedded::tables::Miss;
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
 const FLUSH_ENTRIES: usize = 16_000;
@@ -25,8 +24,6 @@ const FLUSH_BYTES: usize = 8 << 20;
 /// Entries and bytes from which commits wait for the flusher.
 const LAYER_ENTRIES: usize = 32_000;
 const LAYER_BYTES: usize = 64 << 20;
-/// How often it is read again with a newer list of tables.
-const ATTEMPTS: usize = 5;
 
 /// Somewhere to read entries of the index from.
 pub(in crate::store::embedded) trait Source {
@@ -49,7 +46,7 @@ pub(in crate::store::embedded) struct Change {
     pub(in crate::store::embedded) time: Option<Timestamp>,
 }
 
-/// Changes that are not in sled yet.
+/// Changes that are not in tables yet.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     /// In no order: most look for one key, which a tree would find by comparing a dozen others from all over memory.
@@ -65,16 +62,16 @@ struct Layers {
     /// Describes everything up to the active layer.
     meta: Meta,
     stored: TableSet,
-    /// The last commit whose effects are in sled.
-    flushed: Revision,
-    /// How many layers went to sled.
+    /// Describes what is in the tables.
+    flushed: Meta,
+    /// How many layers were flushed.
     flushes: u64,
 }
 
 /// The index of an open store.
 pub(in crate::store::embedded) struct Index {
     layers: RwLock<Layers>,
-    /// Never holds a value that is not the newest of those in sled.
+    /// Never holds a value that is not the newest of those in tables.
     cache: Cache,
     pub(super) disk: Disk,
     pub(super) signal: Signal,
@@ -85,7 +82,7 @@ pub(in crate::store::embedded) struct Index {
 impl Index {
     pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>) -> Self {
         let Opened { disk, meta, stored, cache } = opened;
-        let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta.applied, flushes: 0 };
+        let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta, flushes: 0 };
         Self {
             layers: RwLock::new(layers),
             cache,
@@ -163,28 +160,18 @@ impl Index {
     ) -> Result<Vec<(Bytes, Bytes)>> {
         // No key is its own prefix, so that everything lies after the prefix.
         let after = after.unwrap_or(prefix);
-        for _ in 0..ATTEMPTS {
-            // First memory, then sled: an entry moves in this direction, so that none is missed.
-            let mut newest = BTreeMap::new();
-            let tables = {
-                let layers = locks::read(&self.layers);
-                for layer in layers.frozen.as_deref().into_iter().chain([&layers.active]) {
-                    newest.extend(layer.page(prefix, after, limit));
-                }
-                Arc::clone(layers.stored.of(Family::Entries))
-            };
-            match tables.page(&self.disk, (prefix, after), limit) {
-                Err(Miss::Gone) => {}
-                Err(Miss::Failed(error)) => return Err(error),
-                Ok(stored) => {
-                    for (key, value) in stored {
-                        newest.entry(key).or_insert(value);
-                    }
-                    return Ok(newest.into_iter().take(limit).collect());
-                }
+        let mut newest = BTreeMap::new();
+        let tables = {
+            let layers = locks::read(&self.layers);
+            for layer in layers.frozen.as_deref().into_iter().chain([&layers.active]) {
+                newest.extend(layer.page(prefix, after, limit));
             }
+            Arc::clone(layers.stored.of(Family::Entries))
+        };
+        for (key, value) in tables.page((prefix, after), limit)? {
+            newest.entry(key).or_insert(value);
         }
-        Err(Miss::Gone.into())
+        Ok(newest.into_iter().take(limit).collect())
     }
 
     /// Whether so much waits to be flushed that it should not wait for more.
@@ -203,13 +190,14 @@ impl Index {
         Some((frozen, layers.meta))
     }
 
-    /// The last commit whose effects are in sled.
-    pub(super) fn flushed(&self) -> Revision {
-        locks::read(&self.layers).flushed
+    /// The tables that readers read, and what they hold.
+    pub(super) fn flushed(&self) -> (Meta, TableSet) {
+        let layers = locks::read(&self.layers);
+        (layers.flushed, layers.stored.clone())
     }
 
-    /// Lets go of the frozen layer, which is in sled now, as are all commits up to `flushed`.
-    pub(super) fn thaw(&self, frozen: &Layer, stored: TableSet, flushed: Revision) {
+    /// Lets go of the frozen layer, which is in tables now, as `flushed` says.
+    pub(super) fn thaw(&self, frozen: &Layer, stored: TableSet, flushed: Meta) {
         // Until the layer is gone nobody looks into the cache for what it has.
         for (key, value) in &frozen.entries {
             self.cache.put(key, value.clone());
@@ -233,20 +221,20 @@ impl Index {
         locks::write(&self.layers).stored = stored;
     }
 
-    /// Reads from sled, and remembers it.
-    fn get_stored(&self, key: &[u8]) -> std::result::Result<Option<Bytes>, Miss> {
+    /// Reads from the tables, and remembers it.
+    fn get_stored(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let (tables, flushes) = {
             let layers = locks::read(&self.layers);
             (Arc::clone(layers.stored.of(Family::Entries)), layers.flushes)
         };
-        let value = tables.find(&self.disk, key)?;
+        let value = tables.find(key)?;
         if let Some(value) = &value {
             self.remember(key, value, flushes);
         }
         Ok(value)
     }
 
-    /// Puts a value into the cache that was read when so many layers had gone to sled, unless a newer one was written
+    /// Puts a value into the cache that was read when so many layers had been flushed, unless a newer one was written
     /// meanwhile: that is in a layer, or a flush has put it into the cache.
     fn remember(&self, key: &[u8], value: &Bytes, flushes: u64) {
         let layers = locks::read(&self.layers);
@@ -258,38 +246,24 @@ impl Index {
 
 impl Source for Index {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        for _ in 0..ATTEMPTS {
-            if let Some(value) = locks::read(&self.layers).get(key) {
-                return Ok(Some(value.clone()));
-            }
-            if let Some(value) = self.cache.get(key) {
-                return Ok(Some(value));
-            }
-            match self.get_stored(key) {
-                Ok(value) => return Ok(value),
-                Err(Miss::Gone) => {}
-                Err(Miss::Failed(error)) => return Err(error),
-            }
+        if let Some(value) = locks::read(&self.layers).get(key) {
+            return Ok(Some(value.clone()));
         }
-        Err(Miss::Gone.into())
+        match self.cache.get(key) {
+            Some(value) => Ok(Some(value)),
+            None => self.get_stored(key),
+        }
     }
 
     fn seen(&self, hash: &EventHash) -> Result<Option<EventRef>> {
-        for _ in 0..ATTEMPTS {
-            let tables = {
-                let layers = locks::read(&self.layers);
-                if let Some(at) = layers.seen(hash) {
-                    return Ok(Some(at));
-                }
-                Arc::clone(layers.stored.of(Family::Seen))
-            };
-            match tables.find(&self.disk, hash) {
-                Ok(at) => return at.map(|at| EventRef::from_bytes(&at)).transpose(),
-                Err(Miss::Gone) => {}
-                Err(Miss::Failed(error)) => return Err(error),
+        let tables = {
+            let layers = locks::read(&self.layers);
+            if let Some(at) = layers.seen(hash) {
+                return Ok(Some(at));
             }
-        }
-        Err(Miss::Gone.into())
+            Arc::clone(layers.stored.of(Family::Seen))
+        };
+        tables.find(hash)?.map(|at| EventRef::from_bytes(&at)).transpose()
     }
 }
 
@@ -313,6 +287,7 @@ impl Layer {
                 self.bytes = self.bytes.saturating_sub(replaced.len());
             }
         }
+        self.bytes += change.seen.len() * (size_of::<EventHash>() + size_of::<EventRef>());
         self.seen.extend(change.seen);
     }
 
@@ -342,7 +317,7 @@ mod tests {
 
     const KEY: &[u8] = b"key";
 
-    /// What a reader has that read the value of sled just before a commit replaced it.
+    /// What a reader has that read the value in the tables just before a commit replaced it.
     struct Reader {
         index: Index,
         old: Bytes,
@@ -360,10 +335,10 @@ mod tests {
             self.index.publish(Change { entries, applied: Revision(1), ..Change::default() });
         }
 
-        /// Takes the layer to sled, as far as readers of the cache can tell.
+        /// Flushes the layer, as far as readers of the cache can tell.
         fn flush(&self) {
             let (layer, meta) = self.index.freeze().expect("a layer");
-            self.index.thaw(&layer, self.index.stored(), meta.applied);
+            self.index.thaw(&layer, self.index.stored(), meta);
         }
 
         fn remember(&self) {

@@ -10,7 +10,7 @@ use crate::store::embedded::codec;
 use crate::store::embedded::manifest::StoreId;
 
 /// Changes whenever the index is laid out differently; an index of another layout is rebuilt.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 const MAGIC: [u8; 4] = *b"RPIX";
 
 /// Written with every batch, so that it always describes what is there.

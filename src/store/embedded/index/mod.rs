@@ -1,14 +1,15 @@
 //! The index: everything that can be rebuilt from the journal. The only place that names sled.
 //!
-//! Three layers, newest first: what commits wrote lately (`active`), what is being written to sled (`frozen`), and
-//! sled, with a cache before it. A layer goes to sled as one atomic batch together with the revision that it brings the
-//! index to, so that sled always holds the state after some commit, whenever the process dies.
+//! Three layers, newest first: what commits wrote lately (`active`), what is being flushed (`frozen`), and tables, with a
+//! cache before them. A layer becomes a table, and sled is told of it in one atomic batch together with the revision that
+//! it brings the index to, so that sled always names the state after some commit, whenever the process dies.
 
 mod cache;
 mod checkpoint_request;
 mod compactor;
 mod compare;
 mod disk;
+mod filling;
 mod flusher;
 pub(super) mod keys;
 mod layers;

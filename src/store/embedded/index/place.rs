@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::cache::Cache;
-use super::disk::{Batch, Disk, failed as sled_failed};
+use super::disk::{Batch, Disk};
+use super::filling::Filling;
 use super::keys;
 use super::meta::Meta;
 use super::table_set::TableSet;
@@ -20,10 +21,6 @@ use crate::store::{Error, Result};
 
 /// How long sled may take to open before its files are taken for damaged.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// What sled may use for its cache of blocks; its real memory is several times that. What is read often is in a cache of
-/// our own.
-const SLED_CACHE_BYTES: u64 = 16 << 20;
 
 /// An index as it was found or made.
 pub(in crate::store::embedded) struct Opened {
@@ -93,21 +90,22 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_r
     let mut batch = Batch::default();
     batch.remove(&keys::META);
     disk.apply(batch)?;
-    let mut meta = None;
+    let foreign = || Error::Index("the checkpoint was made by another release".to_owned());
+    let mut filling = None;
     while let Some(block) = reader.next()? {
-        let mut batch = Batch::default();
-        for (key, value) in block.entries() {
-            if key == keys::META { meta = Meta::decode(value) } else { batch.insert(key, value) }
+        for (kind, key, value) in block.entries() {
+            match &mut filling {
+                None => {
+                    let meta = Some(value).filter(|_| [kind] == keys::META).and_then(Meta::decode);
+                    let meta = meta.filter(|meta| meta.is_of(empty.store) && meta.applied == reader.revision);
+                    filling = Some(Filling::begin(&disk, meta.ok_or_else(foreign)?)?);
+                }
+                Some(filling) => filling.put(kind, key, value)?,
+            }
         }
-        disk.apply(batch)?;
         on_replay.tell(reader.offset, reader.bytes);
     }
-    let meta = meta.filter(|meta| meta.is_of(empty.store) && meta.applied == reader.revision);
-    let meta = meta.ok_or_else(|| Error::Index("the checkpoint was made by another release".to_owned()))?;
-    let mut batch = Batch::default();
-    batch.insert(&keys::META, meta.encode()?);
-    disk.apply(batch)?;
-    let stored = TableSet::load(&disk)?;
+    let (meta, stored) = filling.ok_or_else(foreign)?.finish(&disk)?;
     Ok(Opened { disk, meta, stored, cache })
 }
 
@@ -115,7 +113,7 @@ pub(in crate::store::embedded) fn load(opened: Opened, reader: &mut Reader, on_r
 fn open_guarded(path: PathBuf, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
     let (answer, opened) = mpsc::channel();
     let open = move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| open_sled(&path, cache_bytes, new)));
+        let opened = catch_unwind(AssertUnwindSafe(|| open_here(&path, cache_bytes, new)));
         let opened = opened.unwrap_or_else(|_| Err(Error::Index("sled panicked while it opened".to_owned())));
         // Nobody listens any more after the deadline.
         let _ = answer.send(opened);
@@ -126,9 +124,8 @@ fn open_guarded(path: PathBuf, cache_bytes: u64, new: Option<Meta>) -> Result<Op
     opened.recv_timeout(DEADLINE).unwrap_or_else(late)
 }
 
-fn open_sled(path: &Path, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
-    let config = sled::Config::new().path(path).cache_capacity(SLED_CACHE_BYTES).use_compression(false);
-    let disk = Disk::new(config.flush_every_ms(Some(1_000)).open().map_err(sled_failed)?);
+fn open_here(path: &Path, cache_bytes: u64, new: Option<Meta>) -> Result<Opened> {
+    let disk = Disk::open(path)?;
     if let Some(meta) = new {
         let mut batch = Batch::default();
         batch.insert(&keys::META, meta.encode()?);
@@ -158,7 +155,9 @@ fn generations(directory: &Path) -> Result<Vec<u64>> {
 impl Opened {
     /// An empty one that ends with the test that made it.
     pub(in crate::store::embedded) fn temporary(store: StoreId) -> Self {
-        let (disk, meta, stored) = (Disk::temporary(), Meta::empty(store), TableSet::empty());
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk = Disk::open(directory.path()).expect("opens");
+        let (meta, stored) = (Meta::empty(store), TableSet::empty());
         Self { disk, meta, stored, cache: Cache::new(1 << 20) }
     }
 }

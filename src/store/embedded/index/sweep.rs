@@ -1,26 +1,22 @@
 //! Writing a checkpoint while commits go on.
 
-use std::collections::HashSet;
-
-use super::disk::{Batch, Bytes, Disk};
+use super::keys::{self, Family};
+use super::meta::Meta;
+use super::table_set::TableSet;
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::checkpoints::Writer;
+use crate::store::embedded::tables::Scan;
 
 /// Bytes of entries that one step writes, between which commits get their turn.
 const STEP_BYTES: usize = 1 << 20;
 
-/// A walk over all entries in the order of their keys, by the one thread that changes them.
-///
-/// What a batch is about to change before the walk has come there is written to the checkpoint first, as it was when
-/// the walk began. So the checkpoint holds the state after one commit, although it takes many to write.
+/// A walk over all entries, family by family in the order of their keys. Tables never change, so that those which are
+/// read here hold the state after one commit, however many come while it is written.
 pub(super) struct Sweep {
     revision: Revision,
     file: Writer,
-    /// The last key that the walk has dealt with.
-    last: Bytes,
-    /// Keys behind the last one whose value of the beginning is in the checkpoint, or that did not exist then.
-    kept: HashSet<Bytes>,
+    scans: Vec<(Family, Scan)>,
 }
 
 /// What a step came to.
@@ -34,38 +30,26 @@ pub(super) enum Swept {
 }
 
 impl Sweep {
-    /// Begins with the state that is in sled just now.
-    pub(super) fn new(revision: Revision, file: Writer) -> Self {
-        Self { revision, file, last: Bytes::default(), kept: HashSet::new() }
-    }
-
-    /// Keeps what a batch is about to change. To be called before each batch.
-    pub(super) fn keep(&mut self, disk: &Disk, batch: &Batch) -> Result<()> {
-        for key in batch.keys() {
-            if *key <= self.last || self.kept.contains(key) {
-                continue;
-            }
-            if let Some(value) = disk.get(key)? {
-                self.file.put(key, &value)?;
-            }
-            self.kept.insert(key.clone());
-        }
-        Ok(())
+    /// Begins with the tables of a commit.
+    pub(super) fn new((meta, stored): (Meta, &TableSet), mut file: Writer) -> Result<Self> {
+        file.put(keys::META[0], &[], &meta.encode()?)?;
+        // The last is written first.
+        let scan = |family| Ok((family, stored.of(family).scan()?));
+        let scans = Family::ALL.into_iter().rev().map(scan).collect::<Result<_>>()?;
+        Ok(Self { revision: meta.applied, file, scans })
     }
 
     /// Goes on for a while.
-    pub(super) fn step(mut self, disk: &Disk) -> Result<Swept> {
+    pub(super) fn step(mut self) -> Result<Swept> {
         let mut bytes = 0;
-        for item in disk.from(&self.last) {
-            let (key, value) = item?;
-            if key == self.last {
+        while let Some((family, scan)) = self.scans.last_mut() {
+            let Some((key, value)) = scan.entry()? else {
+                self.scans.pop();
                 continue;
-            }
-            if !self.kept.remove(&key) {
-                self.file.put(&key, &value)?;
-            }
+            };
+            self.file.put(family.byte(), key, value)?;
             bytes += key.len() + value.len();
-            self.last = key;
+            scan.advance()?;
             if bytes >= STEP_BYTES {
                 return Ok(Swept::Unfinished(self));
             }

@@ -1,4 +1,4 @@
-//! The tables that sled holds.
+//! The tables that sled names.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ pub(in crate::store::embedded) struct TableSet {
 
 impl TableSet {
     /// None.
-    #[cfg(test)]
     pub(in crate::store::embedded) fn empty() -> Self {
         let empty = |family| Arc::new(Tables::empty(family));
         Self { entries: empty(Family::Entries), seen: empty(Family::Seen) }
     }
 
-    /// Takes up what sled holds.
+    /// Takes up what sled names, and removes what it does not.
     pub(super) fn load(disk: &Disk) -> Result<Self> {
-        let load = |family| tables::load(disk, family).map(Arc::new);
-        Ok(Self { entries: load(Family::Entries)?, seen: load(Family::Seen)? })
+        let (entries, seen) = (tables::load(disk, Family::Entries)?, tables::load(disk, Family::Seen)?);
+        tables::remove_leftovers(disk.tables(), [&entries, &seen])?;
+        Ok(Self { entries: Arc::new(entries), seen: Arc::new(seen) })
     }
 
     pub(super) fn of(&self, family: Family) -> &Arc<Tables> {

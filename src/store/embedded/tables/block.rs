@@ -8,7 +8,6 @@
 use std::cmp::Ordering;
 
 use crate::store::embedded::codec::u32_at;
-use crate::store::embedded::index::Bytes;
 use crate::store::{Error, Result};
 
 const KEY_LENGTH_BYTES: usize = size_of::<u16>();
@@ -53,14 +52,14 @@ impl Builder {
 /// A block as it was read.
 #[derive(Debug)]
 pub(super) struct Block {
-    bytes: Bytes,
+    bytes: Vec<u8>,
     /// Where the offsets begin, and so where the entries end.
     end: usize,
     pub(super) len: usize,
 }
 
 impl Block {
-    pub(super) fn new(bytes: Bytes) -> Result<Self> {
+    pub(super) fn new(bytes: Vec<u8>) -> Result<Self> {
         let count_at = bytes.len().checked_sub(OFFSET_BYTES).ok_or_else(cut_off)?;
         let len = u32_at(&bytes, count_at) as usize;
         let end =
@@ -83,16 +82,10 @@ impl Block {
         Ok(Err(low))
     }
 
-    /// The key and the value of an entry. They share the memory of the block.
-    pub(super) fn entry(&self, position: usize) -> Result<(Bytes, Bytes)> {
+    /// The key and the value of an entry.
+    pub(super) fn entry(&self, position: usize) -> Result<(&[u8], &[u8])> {
         let (start, value, end) = self.bounds(position)?;
-        Ok((self.bytes.subslice(start, value - start), self.bytes.subslice(value, end - value)))
-    }
-
-    /// The value of an entry, with memory of its own, so that a small value does not keep a whole block.
-    pub(super) fn value(&self, position: usize) -> Result<Bytes> {
-        let (_, value, end) = self.bounds(position)?;
-        Ok(Bytes::from(&self.bytes[value..end]))
+        Ok((&self.bytes[start..value], &self.bytes[value..end]))
     }
 
     /// Where the key of an entry begins, where its value begins, and where that ends.
@@ -124,14 +117,14 @@ mod tests {
         for number in 0..100_u8 {
             builder.push(&[2 * number], &vec![number; usize::from(number)]).expect("small");
         }
-        let block = Block::new(builder.finish().into()).expect("whole");
+        let block = Block::new(builder.finish()).expect("whole");
         assert_eq!(builder.bytes(), 0, "empty again");
         for number in 0..100_u8 {
             let position = usize::from(number);
             assert_eq!(block.search(&[2 * number]).expect("readable"), Ok(position));
             assert_eq!(block.search(&[2 * number + 1]).expect("readable"), Err(position + 1));
-            assert_eq!(block.value(position).expect("readable"), vec![number; position]);
-            assert_eq!(block.entry(position).expect("readable").0, [2 * number]);
+            let (key, value) = block.entry(position).expect("readable");
+            assert_eq!((key, value), (&[2 * number][..], &vec![number; position][..]));
         }
     }
 
@@ -155,10 +148,10 @@ mod tests {
     }
 
     fn try_all(bytes: &[u8]) {
-        let Ok(block) = Block::new(bytes.into()) else { return };
+        let Ok(block) = Block::new(bytes.to_vec()) else { return };
         let _ = block.search(&[2; 3]);
         for position in 0..block.len.min(10) {
-            let _ = (block.entry(position), block.value(position));
+            let _ = block.entry(position);
         }
     }
 }

@@ -1,38 +1,34 @@
 //! Taking up the tables of an index that is opened.
 
+use std::fs;
+use std::path::Path;
+
 use super::table::{Label, Table};
 use super::tables::Tables;
 use crate::store::Result;
 use crate::store::embedded::codec;
+use crate::store::embedded::files::{self, failed};
 use crate::store::embedded::index::Disk;
 use crate::store::embedded::index::keys::{self, Family};
 
-/// Reads the list with the fences and the filter of each table, and finds what merges left that were not finished. Nothing is written:
-/// on a full disk sled does not survive that.
+/// Opens the tables that the list of a family names. Nothing is written.
 pub(in crate::store::embedded) fn load(disk: &Disk, family: Family) -> Result<Tables> {
     let labels: Vec<Label> = match disk.get(&keys::table_list(family))? {
         Some(list) => codec::decode("the list of tables", &list)?,
         None => Vec::new(),
     };
-    let leftovers = leftovers(disk, family, &labels)?;
-    let list: Result<_> = labels.into_iter().map(|label| Table::load(disk, family, label)).collect();
-    Ok(Tables { family, list: list?, leftovers })
+    let list = labels.into_iter().map(|label| Table::open(disk.tables(), family, label));
+    Ok(Tables { family, list: list.collect::<Result<_>>()? })
 }
 
-/// Tables that no list names, each once.
-fn leftovers(disk: &Disk, family: Family, labels: &[Label]) -> Result<Vec<u64>> {
-    let mut leftovers = Vec::new();
-    for of_table in [keys::blocks, keys::fences_of, keys::filter_of] {
-        let mut from = Some(0);
-        while let Some(next) = from
-            && let Some((key, _)) = disk.from(&of_table(family, next)).next().transpose()?
-            && let Some(found) = keys::parse_table(family, of_table, &key)
-        {
-            if labels.iter().all(|label| label.id != found) && !leftovers.contains(&found) {
-                leftovers.push(found);
-            }
-            from = found.checked_add(1);
+/// Removes the files of tables that were never finished, or whose removal did not come to its end: all that no list names.
+pub(in crate::store::embedded) fn remove_leftovers(directory: &Path, lists: [&Tables; 2]) -> Result<()> {
+    let known: Vec<_> = lists.iter().flat_map(|tables| tables.list.iter().map(|table| table.path())).collect();
+    for entry in fs::read_dir(directory).map_err(failed("listing", directory))? {
+        let path = entry.map_err(failed("listing", directory))?.path();
+        if !known.contains(&path.as_path()) {
+            files::give_up(&path).map_err(failed("removing", &path))?;
         }
     }
-    Ok(leftovers)
+    Ok(())
 }

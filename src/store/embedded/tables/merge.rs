@@ -1,5 +1,6 @@
 //! Making one table of several, a little at a time.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::scan::Scan;
@@ -7,7 +8,7 @@ use super::table::Table;
 use super::writer::Writer;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
-use crate::store::embedded::index::{Batch, Disk};
+use crate::store::embedded::index::keys::Family;
 
 /// Bytes that one step writes.
 pub(in crate::store::embedded) const STEP_BYTES: u64 = 1 << 20;
@@ -28,7 +29,7 @@ pub(in crate::store::embedded) struct Merged {
 /// What a step came to.
 pub(in crate::store::embedded) enum Step {
     /// There is more to do.
-    Unfinished(Merge),
+    Unfinished(Box<Merge>),
     /// The new table is on disk, but in no list.
     Finished(Merged),
 }
@@ -36,11 +37,10 @@ pub(in crate::store::embedded) enum Step {
 impl Merge {
     /// Begins to make `inputs` one table with the id `id`. They must be of different ages, the oldest first, without
     /// another between them.
-    pub(super) fn begin(disk: &Disk, id: u64, inputs: Vec<Arc<Table>>) -> Result<Self> {
+    pub(super) fn begin(directory: &Path, (family, id): (Family, u64), inputs: Vec<Arc<Table>>) -> Result<Box<Self>> {
         let newest = inputs.iter().map(|table| table.label.newest).max().unwrap_or(Timestamp::MIN);
-        let family = inputs[0].family;
-        let scan = Scan::all(disk, inputs.clone())?;
-        Ok(Self { inputs, scan, writer: Writer::new(family, id, newest) })
+        let (scan, writer) = (Scan::all(&inputs)?, Writer::begin(directory, family, id, newest)?);
+        Ok(Box::new(Self { inputs, scan, writer }))
     }
 
     /// Whether the merge takes the table in.
@@ -49,17 +49,15 @@ impl Merge {
     }
 
     /// Writes some blocks.
-    pub(in crate::store::embedded) fn step(mut self, disk: &Disk) -> Result<Step> {
-        let (mut batch, until) = (Batch::default(), self.writer.bytes() + STEP_BYTES);
+    pub(in crate::store::embedded) fn step(mut self: Box<Self>) -> Result<Step> {
+        let until = self.writer.bytes() + STEP_BYTES;
         while self.writer.bytes() < until {
-            let Some((key, value)) = self.scan.next(disk).map_err(crate::store::Error::from)? else {
-                let table = self.writer.finish(&mut batch)?;
-                disk.apply(batch)?;
-                return Ok(Step::Finished(Merged { table, replaced: self.inputs }));
+            let Some((key, value)) = self.scan.entry()? else {
+                return Ok(Step::Finished(Merged { table: self.writer.finish()?, replaced: self.inputs }));
             };
-            self.writer.push(&key, &value, &mut batch)?;
+            self.writer.push(key, value)?;
+            self.scan.advance()?;
         }
-        disk.apply(batch)?;
         Ok(Step::Unfinished(self))
     }
 }

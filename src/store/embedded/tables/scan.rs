@@ -1,16 +1,19 @@
 //! Entries of many tables in the order of their keys.
 
-use std::result::Result;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::block::Block;
-use super::table::{Miss, Table};
-use crate::store::embedded::index::{Bytes, Disk};
+use super::table::Table;
+use crate::store::Result;
 
-/// Tables that are read side by side. Of several with the same key, the newest counts.
-pub(super) struct Scan {
+/// Tables that are read side by side, standing at an entry or at the end. Of several entries with the same key, that of
+/// the newest table counts.
+pub(in crate::store::embedded) struct Scan {
     /// The oldest first.
     cursors: Vec<Cursor>,
+    /// Those that stand at the smallest key, the oldest first.
+    smallest: Vec<usize>,
 }
 
 /// A table that is read from front to back.
@@ -19,64 +22,91 @@ struct Cursor {
     next_block: usize,
     block: Option<Block>,
     position: usize,
-    /// The next entry.
-    next: Option<(Bytes, Bytes)>,
 }
 
 impl Scan {
     /// Everything, oldest table first.
-    pub(super) fn all(disk: &Disk, tables: Vec<Arc<Table>>) -> Result<Self, Miss> {
-        Self::begin(tables, |table| Cursor::begin(disk, table))
+    pub(in crate::store::embedded) fn all(tables: &[Arc<Table>]) -> Result<Self> {
+        Self::begin(tables, |table| Cursor { table, next_block: 0, block: None, position: 0 }.settled())
     }
 
     /// Everything after a key, oldest table first.
-    pub(super) fn after(disk: &Disk, tables: Vec<Arc<Table>>, after: &[u8]) -> Result<Self, Miss> {
-        Self::begin(tables, |table| Cursor::begin_after(disk, table, after))
-    }
-
-    fn begin(tables: Vec<Arc<Table>>, cursor: impl FnMut(Arc<Table>) -> Result<Cursor, Miss>) -> Result<Self, Miss> {
-        Ok(Self { cursors: tables.into_iter().map(cursor).collect::<Result<_, _>>()? })
-    }
-
-    /// The entry with the smallest key.
-    pub(super) fn next(&mut self, disk: &Disk) -> Result<Option<(Bytes, Bytes)>, Miss> {
-        let keys = self.cursors.iter().filter_map(|cursor| cursor.next.as_ref().map(|(key, _)| key));
-        let Some(smallest) = keys.min().cloned() else { return Ok(None) };
-        let mut newest = None;
-        for cursor in &mut self.cursors {
-            if cursor.next.as_ref().is_some_and(|(key, _)| *key == smallest) {
-                newest = cursor.take(disk)?;
+    pub(super) fn after(tables: &[Arc<Table>], after: &[u8]) -> Result<Self> {
+        Self::begin(tables, |table| {
+            let number = table.block_of(after).unwrap_or(0);
+            let mut cursor = Cursor { table, next_block: number, block: None, position: 0 }.settled()?;
+            if let Some(block) = &cursor.block {
+                cursor.position = block.search(after)?.map_or_else(|here| here, |found| found + 1);
             }
+            cursor.settled()
+        })
+    }
+
+    fn begin(tables: &[Arc<Table>], cursor: impl Fn(Arc<Table>) -> Result<Cursor>) -> Result<Self> {
+        let cursors = tables.iter().map(|table| cursor(Arc::clone(table))).collect::<Result<_>>()?;
+        let mut scan = Self { cursors, smallest: Vec::new() };
+        scan.settle()?;
+        Ok(scan)
+    }
+
+    /// The key and the value of the entry where the scan stands; `None` at the end.
+    pub(in crate::store::embedded) fn entry(&self) -> Result<Option<(&[u8], &[u8])>> {
+        self.smallest.last().map_or(Ok(None), |newest| self.cursors[*newest].entry())
+    }
+
+    /// Goes on to the next key.
+    pub(in crate::store::embedded) fn advance(&mut self) -> Result<()> {
+        for position in self.smallest.drain(..) {
+            self.cursors[position].advance()?;
         }
-        Ok(newest)
+        self.settle()
+    }
+
+    /// Finds the smallest key.
+    fn settle(&mut self) -> Result<()> {
+        let Self { cursors, smallest } = self;
+        let mut least: Option<&[u8]> = None;
+        for (position, cursor) in cursors.iter().enumerate() {
+            let Some((key, _)) = cursor.entry()? else { continue };
+            match least.map_or(Ordering::Less, |least| key.cmp(least)) {
+                Ordering::Less => {
+                    least = Some(key);
+                    smallest.clear();
+                }
+                Ordering::Equal => {}
+                Ordering::Greater => continue,
+            }
+            smallest.push(position);
+        }
+        Ok(())
     }
 }
 
 impl Cursor {
-    fn begin(disk: &Disk, table: Arc<Table>) -> Result<Self, Miss> {
-        let mut cursor = Self { table, next_block: 0, block: None, position: 0, next: None };
-        cursor.take(disk)?;
-        Ok(cursor)
+    /// Stands at the next entry, with its block, or has no block where there is none.
+    fn settled(mut self) -> Result<Self> {
+        self.settle()?;
+        Ok(self)
     }
 
-    fn begin_after(disk: &Disk, table: Arc<Table>, after: &[u8]) -> Result<Self, Miss> {
-        let Some(number) = table.block_of(after) else { return Self::begin(disk, table) };
-        let block = table.block(disk, number)?;
-        let position = block.search(after)?.map_or_else(|here| here, |found| found + 1);
-        let mut cursor = Self { table, next_block: number + 1, block: Some(block), position, next: None };
-        cursor.take(disk)?;
-        Ok(cursor)
-    }
-
-    /// Takes the next entry and reads the one after it.
-    fn take(&mut self, disk: &Disk) -> Result<Option<(Bytes, Bytes)>, Miss> {
-        if self.block.as_ref().is_none_or(|block| self.position >= block.len) {
-            let is_more = self.next_block < self.table.fences.len();
-            self.block = if is_more { Some(self.table.block(disk, self.next_block)?) } else { None };
+    fn settle(&mut self) -> Result<()> {
+        while self.block.as_ref().is_none_or(|block| self.position >= block.len) {
+            if self.next_block == self.table.fences.len() {
+                self.block = None;
+                return Ok(());
+            }
+            self.block = Some(self.table.block(self.next_block)?);
             (self.next_block, self.position) = (self.next_block + 1, 0);
         }
-        let following = self.block.as_ref().map(|block| block.entry(self.position)).transpose()?;
+        Ok(())
+    }
+
+    fn entry(&self) -> Result<Option<(&[u8], &[u8])>> {
+        self.block.as_ref().map(|block| block.entry(self.position)).transpose()
+    }
+
+    fn advance(&mut self) -> Result<()> {
         self.position += 1;
-        Ok(std::mem::replace(&mut self.next, following))
+        self.settle()
     }
 }

@@ -1,5 +1,16 @@
-//! One sorted table.
+//! One sorted table, in a file of its own.
+//!
+//! ```text
+//! blocks   the bytes of each, with their CRC32C (u32)
+//! footer   magic · format · CRC32C · what the list says of the table · the fences · the filter
+//! ```
+//! The list of tables says where the footer begins. A file is written once and then only read, so that whoever holds the
+//! table may read it also after its name is gone.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,133 +19,137 @@ use super::block::Block;
 use super::filter::{Filter, KeyHash};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::codec;
-use crate::store::embedded::index::keys::{self, Family};
-use crate::store::embedded::index::{Batch, Bytes, Disk};
+use crate::store::embedded::files::{self, failed};
+use crate::store::embedded::index::Bytes;
+use crate::store::embedded::index::keys::Family;
 use crate::store::{Error, Result};
 
-/// Fences that are stored together: about 6 KiB.
-pub(super) const FENCES_PER_KEY: usize = 128;
-/// Bytes of a filter that are stored together.
-pub(super) const FILTER_PIECE_BYTES: usize = 8 << 10;
+const MAGIC: [u8; 4] = *b"RPTB";
+const FORMAT: u32 = 1;
+/// Behind the bytes of a block.
+const CHECKSUM_BYTES: usize = size_of::<u32>();
+const EXTENSION: &str = "table";
 
 /// What is kept in memory of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fence {
-    pub(super) first: Vec<u8>,
-    /// Entries of sled that the block's bytes take.
-    pub(super) chunks: u16,
+    pub(super) first: Box<[u8]>,
+    /// Where the block begins in the file.
+    pub(super) offset: u64,
 }
 
 /// What the list of tables says of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Label {
     pub(super) id: u64,
-    pub(super) blocks: u32,
+    /// Of all blocks, and so where the footer begins.
     pub(super) bytes: u64,
-    /// Pieces that its filter is stored in.
-    pub(super) filter_pieces: u32,
     /// The latest time of receipt of what it holds.
     pub(super) newest: Timestamp,
 }
 
 /// A table whose blocks are on disk.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) family: Family,
+pub(in crate::store::embedded) struct Table {
     pub(super) label: Label,
     pub(super) fences: Vec<Fence>,
-    pub(super) filter: Filter,
+    filter: Filter,
+    file: File,
+    path: PathBuf,
 }
 
-/// Why something could not be read.
-#[derive(Debug)]
-pub(in crate::store::embedded) enum Miss {
-    /// A block is gone because its table was merged into another: the list that named it is out of date.
-    Gone,
-    /// Anything else.
-    Failed(Error),
+/// What a footer holds.
+pub(super) struct Footer<'a> {
+    pub(super) label: Label,
+    pub(super) fences: &'a [Fence],
+    pub(super) filter: &'a Filter,
 }
 
-impl From<Error> for Miss {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+impl Footer<'_> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut content = codec::encode(&(self.label, self.fences))?;
+        content.extend_from_slice(self.filter.as_bytes());
+        Ok(codec::seal_file(MAGIC, FORMAT, &content))
     }
 }
 
-impl From<Miss> for Error {
-    fn from(miss: Miss) -> Self {
-        match miss {
-            Miss::Gone => Self::Index("a block of the index is missing".to_owned()),
-            Miss::Failed(error) => error,
-        }
-    }
+/// The file of a table.
+pub(super) fn path(directory: &Path, family: Family, id: u64) -> PathBuf {
+    directory.join(format!("{}-{id}.{EXTENSION}", family.name()))
 }
 
 impl Table {
-    pub(super) fn find(&self, disk: &Disk, key: &[u8], hash: KeyHash) -> std::result::Result<Option<Bytes>, Miss> {
+    pub(super) fn find(&self, key: &[u8], hash: KeyHash) -> Result<Option<Bytes>> {
         // Most tables do not have the key, and the filter is far cheaper to ask than the fences.
         if !self.filter.may_hold(hash) {
             return Ok(None);
         }
         let Some(number) = self.block_of(key) else { return Ok(None) };
-        let block = self.block(disk, number)?;
+        let block = self.block(number)?;
         let found = block.search(key)?.ok();
-        Ok(found.map(|position| block.value(position)).transpose()?)
+        found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose()
     }
 
     /// The block that has the key if any has it; `None` where all keys are greater.
     pub(super) fn block_of(&self, key: &[u8]) -> Option<usize> {
-        self.fences.partition_point(|fence| fence.first.as_slice() <= key).checked_sub(1)
+        self.fences.partition_point(|fence| *fence.first <= *key).checked_sub(1)
     }
 
-    pub(super) fn block(&self, disk: &Disk, number: usize) -> std::result::Result<Block, Miss> {
-        let chunk = |chunk| disk.get(&keys::block(self.family, self.label.id, number as u32, chunk))?.ok_or(Miss::Gone);
-        let bytes = match self.fences[number].chunks {
-            1 => chunk(0)?,
-            chunks => {
-                let mut bytes = Vec::new();
-                for number in 0..chunks {
-                    bytes.extend_from_slice(&chunk(number)?);
-                }
-                bytes.into()
-            }
+    pub(super) fn block(&self, number: usize) -> Result<Block> {
+        let begin = self.fences[number].offset;
+        let end = self.fences.get(number + 1).map_or(self.label.bytes, |next| next.offset);
+        let mut bytes = vec![0; end.saturating_sub(begin) as usize];
+        self.file.read_exact_at(&mut bytes, begin).map_err(|cause| self.unreadable(cause))?;
+        let content = bytes.len().checked_sub(CHECKSUM_BYTES);
+        let content = content.filter(|end| codec::u32_at(&bytes, *end) == crc32c::crc32c(&bytes[..*end]));
+        bytes.truncate(content.ok_or_else(|| Error::Index("a block does not match its checksum".to_owned()))?);
+        Block::new(bytes)
+    }
+
+    /// Opens the table that a list names, and reads what belongs into memory.
+    pub(super) fn open(directory: &Path, family: Family, label: Label) -> Result<Arc<Self>> {
+        let path = path(directory, family, label.id);
+        let read = || {
+            let file = File::open(&path)?;
+            let mut footer = vec![0; file.metadata()?.len().saturating_sub(label.bytes) as usize];
+            file.read_exact_at(&mut footer, label.bytes)?;
+            Ok((file, footer))
         };
-        Ok(Block::new(bytes)?)
+        let (file, footer) = read().map_err(unusable)?;
+        let (format, content) = codec::open_file(MAGIC, &footer).map_err(|what| Error::Index(what.to_owned()))?;
+        let (written, filter) = codec::decode_first::<(Label, Vec<Fence>)>("the footer of a table", content)?;
+        if (format, written.0) != (FORMAT, label) {
+            return Err(Error::Index("a table is not the one that the list names".to_owned()));
+        }
+        let filter = Filter::from_bytes(filter.to_vec());
+        let filter = filter.ok_or_else(|| Error::Index("a filter is cut off".to_owned()))?;
+        Ok(Arc::new(Self { label, fences: written.1, filter, file, path }))
     }
 
-    /// Reads what belongs into memory.
-    pub(super) fn load(disk: &Disk, family: Family, label: Label) -> Result<Arc<Self>> {
-        let blocks = label.blocks as usize;
-        let mut fences = Vec::new();
-        for number in 0..blocks.div_ceil(FENCES_PER_KEY) {
-            let stored = disk.get(&keys::fences(family, label.id, number as u32))?;
-            let stored = stored.ok_or_else(|| Error::Index("fences of a table are missing".to_owned()))?;
-            fences.extend(codec::decode::<Vec<Fence>>("a list of fences", &stored)?);
-        }
-        if fences.len() != blocks {
-            return Err(Error::Index("a table has another number of blocks".to_owned()));
-        }
-        let mut filter = Vec::new();
-        for number in 0..label.filter_pieces {
-            let stored = disk.get(&keys::filter(family, label.id, number))?;
-            filter.extend_from_slice(&stored.ok_or_else(|| Error::Index("a piece of a filter is missing".to_owned()))?);
-        }
-        let filter = Filter::from_bytes(filter).ok_or_else(|| Error::Index("a filter is cut off".to_owned()))?;
-        Ok(Arc::new(Self { family, label, fences, filter }))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Adds the removal of everything that is stored of the table to a batch.
-    pub(super) fn remove(&self, batch: &mut Batch) {
-        for (number, fence) in (0..).zip(&self.fences) {
-            for chunk in 0..fence.chunks {
-                batch.remove(keys::block(self.family, self.label.id, number, chunk));
-            }
-        }
-        for number in 0..self.fences.len().div_ceil(FENCES_PER_KEY) {
-            batch.remove(keys::fences(self.family, self.label.id, number as u32));
-        }
-        for number in 0..self.label.filter_pieces {
-            batch.remove(keys::filter(self.family, self.label.id, number));
+    /// Makes the file durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        files::sync(&self.path)
+    }
+
+    /// Removes the file. Whoever still reads the table goes on.
+    pub(super) fn remove(&self) -> Result<()> {
+        files::give_up(&self.path).map_err(failed("removing", &self.path))
+    }
+
+    fn unreadable(&self, cause: io::Error) -> Error {
+        if cause.kind() == io::ErrorKind::UnexpectedEof {
+            unusable(cause)
+        } else {
+            failed("reading", &self.path)(cause)
         }
     }
+}
+
+/// A file that is missing or too short is a fault of the index, which can be built anew.
+fn unusable(cause: io::Error) -> Error {
+    Error::Index(format!("a table cannot be read: {cause}"))
 }

@@ -1,12 +1,12 @@
 //! All tables of a family, and which of them belong together.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::filter::KeyHash;
 use super::merge::{Merge, Merged};
 use super::scan::Scan;
-use super::table::{Label, Miss, Table};
+use super::table::{Label, Table};
 use super::writer::Writer;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -17,7 +17,8 @@ use crate::store::embedded::index::{Batch, Bytes, Disk};
 /// A table below this is written anew with what comes next, so that a trickle of commits does not make many tables.
 const SMALL_BYTES: u64 = 64 << 10;
 /// So many tables of one size become one of the next: the more, the less often a value is written anew, and the more
-/// filters are asked for a key that nothing has.
+/// filters are asked for a key that nothing has. All become one whenever the others outweigh the oldest, so that values
+/// which were replaced take no more than those that count.
 pub(super) const TABLES_PER_TIER: usize = 8;
 
 /// The tables of a family. They never change; others take their place.
@@ -26,8 +27,6 @@ pub(in crate::store::embedded) struct Tables {
     pub(super) family: Family,
     /// The oldest first.
     pub(super) list: Vec<Arc<Table>>,
-    /// What is on disk of tables that were never finished.
-    pub(super) leftovers: Vec<u64>,
 }
 
 /// Tables that are in no list any more.
@@ -35,16 +34,20 @@ pub(in crate::store::embedded) struct Tables {
 pub(in crate::store::embedded) struct Garbage(Vec<Arc<Table>>);
 
 impl Tables {
-    #[cfg(test)]
     pub(in crate::store::embedded) fn empty(family: Family) -> Self {
-        Self { family, list: Vec::new(), leftovers: Vec::new() }
+        Self { family, list: Vec::new() }
+    }
+
+    /// One.
+    pub(in crate::store::embedded) fn of(family: Family, table: Arc<Table>) -> Self {
+        Self { family, list: vec![table] }
     }
 
     /// The value that was last written under a key.
-    pub(in crate::store::embedded) fn find(&self, disk: &Disk, key: &[u8]) -> std::result::Result<Option<Bytes>, Miss> {
+    pub(in crate::store::embedded) fn find(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let hash = KeyHash::of(key);
         for table in self.list.iter().rev() {
-            if let Some(value) = table.find(disk, key, hash)? {
+            if let Some(value) = table.find(key, hash)? {
                 return Ok(Some(value));
             }
         }
@@ -54,50 +57,64 @@ impl Tables {
     /// At most `limit` entries whose keys begin with `prefix`, after `after`, which must not lie before them.
     pub(in crate::store::embedded) fn page(
         &self,
-        disk: &Disk,
         (prefix, after): (&[u8], &[u8]),
         limit: usize,
-    ) -> std::result::Result<Vec<(Bytes, Bytes)>, Miss> {
-        let mut scan = Scan::after(disk, self.list.clone(), after)?;
+    ) -> Result<Vec<(Bytes, Bytes)>> {
+        let mut scan = Scan::after(&self.list, after)?;
         let mut page = Vec::new();
         while page.len() < limit {
-            match scan.next(disk)? {
-                // A page may be held for long, and a small value in it must not keep a whole block.
-                Some((key, value)) if key.starts_with(prefix) => page.push((key, Bytes::from(&value[..]))),
-                _ => break,
-            }
+            let Some((key, value)) = scan.entry()?.filter(|(key, _)| key.starts_with(prefix)) else { break };
+            page.push((key.into(), value.into()));
+            scan.advance()?;
         }
         Ok(page)
     }
 
+    /// All entries as they are now, whatever takes the place of the tables meanwhile.
+    pub(in crate::store::embedded) fn scan(&self) -> Result<Scan> {
+        Scan::all(&self.list)
+    }
+
+    /// Makes all of them durable.
+    pub(in crate::store::embedded) fn sync(&self) -> Result<()> {
+        self.list.iter().try_for_each(|table| table.sync())
+    }
+
     /// An id that no table has.
     pub(in crate::store::embedded) fn next_id(&self) -> u64 {
-        let taken = self.list.iter().map(|table| table.label.id).chain(self.leftovers.iter().copied());
-        taken.map(|id| id.saturating_add(1)).max().unwrap_or(0)
+        self.list.iter().map(|table| table.label.id.saturating_add(1)).max().unwrap_or(0)
     }
 
     /// The list with a further table. The newest one so far is written anew with it where it is small, unless a merge is
     /// about to take it in.
     pub(in crate::store::embedded) fn with_added(
         &self,
-        disk: &Disk,
+        directory: &Path,
         addition: Addition<'_>,
         garbage: &mut Garbage,
-        batch: &mut Batch,
     ) -> Result<Self> {
-        let Addition { id, newest, mut entries, merge } = addition;
+        let Addition { id, newest, entries, merge } = addition;
         let mut list = self.list.clone();
         let is_small = |table: &Table| table.label.bytes < SMALL_BYTES && merge.is_none_or(|merge| !merge.takes(table));
-        if let Some(small) = list.pop_if(|newest| is_small(newest)) {
-            let mut scan = Scan::all(disk, vec![Arc::clone(&small)])?;
-            while let Some((key, value)) = scan.next(disk)? {
-                entries.entry(key).or_insert(value);
+        let small = list.pop_if(|newest| is_small(newest));
+        let mut older = Scan::all(small.as_slice())?;
+        let mut writer = Writer::begin(directory, self.family, id, newest)?;
+        for (key, value) in entries {
+            while let Some((before, value)) = older.entry()?.filter(|(older, _)| older < key) {
+                writer.push(before, value)?;
+                older.advance()?;
             }
-            garbage.0.push(small);
+            if older.entry()?.is_some_and(|(older, _)| older == *key) {
+                older.advance()?;
+            }
+            writer.push(key, value)?;
         }
-        let mut writer = Writer::new(self.family, id, newest);
-        entries.iter().try_for_each(|(key, value)| writer.push(key, value, batch))?;
-        list.push(writer.finish(batch)?);
+        while let Some((key, value)) = older.entry()? {
+            writer.push(key, value)?;
+            older.advance()?;
+        }
+        list.push(writer.finish()?);
+        garbage.0.extend(small);
         Ok(self.with_list(list))
     }
 
@@ -116,25 +133,34 @@ impl Tables {
     }
 
     /// The newest tables that should become one, oldest first; none where there is nothing to merge.
-    fn mergeable(&self) -> Vec<Arc<Table>> {
-        let Some(newest) = self.list.last().map(|newest| tier(newest)) else { return Vec::new() };
-        let smaller = self.list.iter().rev().take_while(|table| tier(table) <= newest);
-        let mut smaller: Vec<_> = smaller.cloned().collect();
-        smaller.reverse();
-        if smaller.len() >= TABLES_PER_TIER { smaller } else { Vec::new() }
+    fn mergeable(&self) -> &[Arc<Table>] {
+        let bytes = |tables: &[Arc<Table>]| tables.iter().map(|table| table.label.bytes).sum::<u64>();
+        // Events that were seen are never replaced, and leave as whole tables.
+        if let (Family::Entries, [oldest, younger @ ..]) = (self.family, &self.list[..])
+            && bytes(younger) > oldest.label.bytes.max(TABLES_PER_TIER as u64 * SMALL_BYTES)
+        {
+            return &self.list;
+        }
+        let Some(newest) = self.list.last().map(|newest| tier(newest)) else { return &[] };
+        let larger = self.list.iter().rposition(|table| tier(table) > newest).map_or(0, |larger| larger + 1);
+        let smaller = &self.list[larger..];
+        if smaller.len() >= TABLES_PER_TIER { smaller } else { &[] }
     }
 
     /// Begins to make one table with the id `id` of the newest that should become one, where there is room for so many
     /// bytes.
     pub(in crate::store::embedded) fn plan_merge(
         &self,
-        disk: &Disk,
+        directory: &Path,
         id: u64,
         has_room: impl FnOnce(u64) -> bool,
-    ) -> Result<Option<Merge>> {
+    ) -> Result<Option<Box<Merge>>> {
         let inputs = self.mergeable();
         let bytes = inputs.iter().map(|table| table.label.bytes).sum();
-        if inputs.is_empty() || !has_room(bytes) { Ok(None) } else { Merge::begin(disk, id, inputs).map(Some) }
+        if inputs.is_empty() || !has_room(bytes) {
+            return Ok(None);
+        }
+        Merge::begin(directory, (self.family, id), inputs.to_vec()).map(Some)
     }
 
     /// The list with one table in the place of those that it was merged from.
@@ -150,26 +176,7 @@ impl Tables {
     }
 
     fn with_list(&self, list: Vec<Arc<Table>>) -> Self {
-        Self { list, ..self.clone() }
-    }
-
-    /// Removes something that was left, of which there may be as much as of a table. `None` where nothing is left.
-    pub(in crate::store::embedded) fn without_leftover(&self, disk: &Disk) -> Result<Option<Self>> {
-        let mut leftovers = self.leftovers.clone();
-        let Some(leftover) = leftovers.pop() else { return Ok(None) };
-        let mut batch = Batch::default();
-        for of_table in [keys::blocks, keys::fences_of, keys::filter_of] {
-            let prefix = of_table(self.family, leftover);
-            for item in disk.from(&prefix) {
-                let (key, _) = item?;
-                if !key.starts_with(&prefix) {
-                    break;
-                }
-                batch.remove(key);
-            }
-        }
-        disk.apply(batch)?;
-        Ok(Some(Self { leftovers, ..self.clone() }))
+        Self { family: self.family, list }
     }
 
     /// Adds the list to a batch.
@@ -186,16 +193,21 @@ pub(in crate::store::embedded) struct Addition<'a> {
     pub(in crate::store::embedded) id: u64,
     /// The latest time of receipt.
     pub(in crate::store::embedded) newest: Timestamp,
-    pub(in crate::store::embedded) entries: BTreeMap<Bytes, Bytes>,
+    /// In the order of their keys, each key once.
+    pub(in crate::store::embedded) entries: &'a [(&'a [u8], &'a [u8])],
     /// The merge that is under way.
     pub(in crate::store::embedded) merge: Option<&'a Merge>,
 }
 
 impl Garbage {
-    /// Removes the tables. Only for those that a list without them has been published for: a reader that still holds
-    /// the older list finds a block gone and takes the newer.
-    pub(in crate::store::embedded) fn remove(&mut self, batch: &mut Batch) {
-        self.0.drain(..).for_each(|table| table.remove(batch));
+    /// Removes the tables. Only for those that a list without them has been given to sled for: a process that is killed
+    /// must not find the older list and miss them.
+    pub(in crate::store::embedded) fn remove(&mut self, disk: &Disk) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        disk.flush()?;
+        self.0.drain(..).try_for_each(|table| table.remove())
     }
 }
 

@@ -1,13 +1,16 @@
 //! Tables against a plain map.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use tempfile::TempDir;
 
 use super::tables::TABLES_PER_TIER;
-use super::{Addition, Garbage, Merge, Step, Tables, load};
+use super::{Addition, Garbage, Merge, Step, Tables, load, remove_leftovers};
 use crate::domain::time::Timestamp;
+use crate::store::Error;
 use crate::store::embedded::index::keys::Family;
 use crate::store::embedded::index::{Batch, Bytes, Disk};
 
@@ -29,34 +32,41 @@ fn value(writing: u32, bytes: usize) -> Bytes {
 /// Everything that the tables of a family say.
 pub(in crate::store::embedded) type Entries = BTreeMap<Bytes, Bytes>;
 
-/// Changes what the tables in a directory of sled say.
+/// Changes what the tables in the directory of an index say.
 pub(in crate::store::embedded) fn forge(directory: &Path, change: impl FnOnce(&mut Entries)) {
-    let disk = Disk::new(sled::open(directory).expect("opens"));
+    let disk = Disk::open(directory).expect("opens");
     let tables = load(&disk, Family::Entries).expect("loadable");
-    let mut entries = tables.page(&disk, (&[], &[]), usize::MAX).expect("readable").into_iter().collect();
+    let mut entries: Entries = tables.page((&[], &[]), usize::MAX).expect("readable").into_iter().collect();
     change(&mut entries);
-    let (mut batch, mut garbage) = (Batch::default(), Garbage::default());
-    let addition = Addition { id: tables.next_id(), newest: Timestamp::MIN, entries, merge: None };
+    let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+    let addition = Addition { id: tables.next_id(), newest: Timestamp::MIN, entries: &entries, merge: None };
     let empty = Tables::empty(Family::Entries);
-    let tables = empty.with_added(&disk, addition, &mut garbage, &mut batch).expect("writable");
+    let forged = empty.with_added(disk.tables(), addition, &mut Garbage::default()).expect("writable");
+    put_list(&disk, &forged);
+    disk.flush().expect("writable");
+}
+
+fn put_list(disk: &Disk, tables: &Tables) {
+    let mut batch = Batch::default();
     tables.put_list(&mut batch).expect("writable");
     disk.apply(batch).expect("writable");
-    disk.flush().expect("writable");
 }
 
 /// The tables as the flusher keeps them.
 struct Kept {
+    _directory: TempDir,
     disk: Disk,
     tables: Tables,
     garbage: Garbage,
     next_id: u64,
-    merge: Option<Merge>,
+    merge: Option<Box<Merge>>,
 }
 
 impl Kept {
     fn new() -> Self {
-        let (disk, tables) = (Disk::temporary(), Tables::empty(Family::Entries));
-        Self { disk, tables, garbage: Garbage::default(), next_id: 0, merge: None }
+        let directory = tempfile::tempdir().expect("a directory");
+        let (disk, tables) = (Disk::open(directory.path()).expect("opens"), Tables::empty(Family::Entries));
+        Self { _directory: directory, disk, tables, garbage: Garbage::default(), next_id: 0, merge: None }
     }
 
     /// Whose merge takes several steps.
@@ -70,49 +80,49 @@ impl Kept {
     }
 
     fn flush(&mut self, entries: impl IntoIterator<Item = (Bytes, Bytes)>, now: Timestamp) {
-        let mut batch = Batch::default();
-        self.garbage.remove(&mut batch);
-        let (entries, merge) = (entries.into_iter().collect(), self.merge.as_ref());
-        let addition = Addition { id: self.next_id, newest: now, entries, merge };
+        let entries: Entries = entries.into_iter().collect();
+        let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        let addition = Addition { id: self.next_id, newest: now, entries: &entries, merge: self.merge.as_deref() };
         self.next_id += 1;
-        let tables = self.tables.with_added(&self.disk, addition, &mut self.garbage, &mut batch).expect("writable");
-        tables.put_list(&mut batch).expect("writable");
-        self.disk.apply(batch).expect("writable");
-        self.tables = tables;
+        self.tables = self.tables.with_added(self.disk.tables(), addition, &mut self.garbage).expect("writable");
+        self.put_list();
     }
 
-    fn plan(&self) -> Option<Merge> {
-        self.tables.plan_merge(&self.disk, self.next_id, |_| true).expect("readable")
+    fn put_list(&mut self) {
+        put_list(&self.disk, &self.tables);
+        self.garbage.remove(&self.disk).expect("removable");
+    }
+
+    fn plan(&self) -> Option<Box<Merge>> {
+        self.tables.plan_merge(self.disk.tables(), self.next_id, |_| true).expect("readable")
     }
 
     /// Does one step of a merge; false where there is none to do.
     fn merge_a_little(&mut self) -> bool {
         let Some(merge) = self.merge.take().or_else(|| self.plan()) else { return false };
         self.next_id += 1;
-        match merge.step(&self.disk).expect("readable") {
+        match merge.step().expect("readable") {
             Step::Unfinished(merge) => self.merge = Some(merge),
             Step::Finished(merged) => {
                 self.tables = self.tables.with_merged(merged, &mut self.garbage);
-                let mut batch = Batch::default();
-                self.tables.put_list(&mut batch).expect("writable");
-                self.disk.apply(batch).expect("writable");
+                self.put_list();
             }
         }
         true
     }
 
     fn find(&self, number: u32) -> Option<Bytes> {
-        self.tables.find(&self.disk, &key(number)).expect("the list is up to date")
+        self.tables.find(&key(number)).expect("readable")
     }
 
-    fn agrees_with(&self, model: &BTreeMap<Bytes, Bytes>, numbers: u32) {
+    fn agrees_with(&self, model: &Entries, numbers: u32) {
         for number in 0..numbers {
             assert_eq!(self.find(number), model.get(&key(number)).cloned(), "entry {number}");
         }
         let mut pages = Vec::new();
         let mut after = Bytes::default();
         loop {
-            let page = self.tables.page(&self.disk, (&[], &after), 700).expect("the list is up to date");
+            let page = self.tables.page((&[], &after), 700).expect("readable");
             let Some((last, _)) = page.last() else { break };
             after = last.clone();
             pages.extend(page);
@@ -120,8 +130,15 @@ impl Kept {
         assert_eq!(pages, model.clone().into_iter().collect::<Vec<_>>());
     }
 
-    fn entries_on_disk(&self) -> usize {
-        self.disk.from(&[]).count()
+    /// Takes up what is on disk, as a start does.
+    fn start_again(&mut self) {
+        self.merge = None;
+        self.tables = load(&self.disk, Family::Entries).expect("loadable");
+        remove_leftovers(self.disk.tables(), [&self.tables, &Tables::empty(Family::Seen)]).expect("removable");
+    }
+
+    fn files(&self) -> usize {
+        fs::read_dir(self.disk.tables()).expect("readable").count()
     }
 }
 
@@ -143,8 +160,7 @@ proptest! {
             }
         }
         kept.agrees_with(&model, 4_600);
-        kept.tables = load(&kept.disk, Family::Entries).expect("loadable");
-        kept.merge = None;
+        kept.start_again();
         kept.agrees_with(&model, 4_600);
     }
 }
@@ -157,7 +173,7 @@ fn a_value_of_any_size_is_read_as_it_was_written() {
     }
     kept.flush(model.clone(), Timestamp::MIN);
     kept.agrees_with(&model, 20);
-    kept.tables = load(&kept.disk, Family::Entries).expect("loadable");
+    kept.start_again();
     kept.agrees_with(&model, 20);
 }
 
@@ -168,7 +184,7 @@ fn a_page_begins_after_its_key_and_ends_with_its_prefix() {
     kept.flush(["a1", "b1", "b3", "c1"].map(entry), Timestamp::MIN);
     kept.flush(["b2", "b4", "d1"].map(entry), Timestamp::MIN);
     let page = |after: &str, limit| -> Vec<String> {
-        let page = kept.tables.page(&kept.disk, (b"b", after.as_bytes()), limit).expect("readable");
+        let page = kept.tables.page((b"b", after.as_bytes()), limit).expect("readable");
         page.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
     };
     assert_eq!(page("b", 10), ["b1", "b2", "b3", "b4"]);
@@ -191,9 +207,7 @@ fn many_flushes_leave_few_tables_and_no_leftovers() {
         (kept.find(0), kept.find(99_999), kept.find(100_000)),
         (Some(value(0, 200)), Some(value(199, 200)), None)
     );
-    kept.flush([], Timestamp::MIN);
-    let loaded = load(&kept.disk, Family::Entries).expect("loadable");
-    assert!(loaded.leftovers.is_empty(), "everything on disk belongs to a table");
+    assert_eq!(kept.files(), kept.tables.list.len(), "every file is a table");
 }
 
 #[test]
@@ -223,21 +237,64 @@ fn tables_leave_the_window_as_a_whole() {
 }
 
 #[test]
-fn what_an_unfinished_merge_left_is_found_by_the_next_start_and_removed_when_there_is_room() {
+fn values_that_were_replaced_take_no_more_than_those_that_count() {
+    let mut kept = Kept::new();
+    let bytes = |kept: &Kept| kept.tables.list.iter().map(|table| table.label.bytes).sum::<u64>();
+    kept.flush((0..LARGE).map(|number| (key(number), value(0, 300))), Timestamp::MIN);
+    let live = bytes(&kept);
+    for writing in 1..40_u32 {
+        let numbers = (0..LARGE / 10).map(|number| (writing * 7_919 + number * 13) % LARGE);
+        kept.flush(numbers.map(|number| (key(number), value(writing, 300))), Timestamp::MIN);
+        while kept.merge_a_little() {}
+        assert!(bytes(&kept) <= 21 * live / 10, "{} where {live} count", bytes(&kept));
+    }
+}
+
+#[test]
+fn whoever_reads_a_table_goes_on_when_another_has_taken_its_place() {
     let mut kept = Kept::with_large_tables_to_merge();
-    let before = kept.entries_on_disk();
+    let before = kept.tables.clone();
+    while kept.merge_a_little() {}
+    assert_eq!(kept.files(), 1, "the others are gone");
+    assert_eq!(before.find(&key(0)).expect("readable"), Some(value(0, 100)));
+    assert_eq!(before.page((&[], &[]), usize::MAX).expect("readable").len(), (TABLES * LARGE) as usize);
+}
+
+#[test]
+fn a_killed_process_leaves_no_file_that_no_list_names_and_none_is_missing() {
+    let mut kept = Kept::with_large_tables_to_merge();
+    let tables = kept.files();
     kept.merge_a_little();
-    assert!(kept.merge.take().is_some(), "the merge takes several steps");
-    assert!(kept.entries_on_disk() > before);
-    kept.tables = load(&kept.disk, Family::Entries).expect("loadable");
-    assert!(kept.entries_on_disk() > before, "a start writes nothing");
-    assert_eq!(
-        (kept.tables.leftovers.len(), kept.tables.next_id()),
-        (1, u64::from(TABLES) + 1),
-        "no other table may take its id"
-    );
-    kept.tables = kept.tables.without_leftover(&kept.disk).expect("removable").expect("something was left");
-    assert_eq!(kept.entries_on_disk(), before);
-    assert!(kept.tables.without_leftover(&kept.disk).expect("readable").is_none());
+    std::mem::forget(kept.merge.take().expect("the merge takes several steps"));
+    assert_eq!(kept.files(), tables + 1);
+    kept.start_again();
+    assert_eq!(kept.files(), tables);
     assert_eq!(kept.find(TABLES * LARGE - 1), Some(value(TABLES - 1, 100)));
+    kept.merge_a_little();
+    drop(kept.merge.take().expect("the merge takes several steps"));
+    assert_eq!(kept.files(), tables, "what is given up leaves nothing behind");
+}
+
+#[test]
+fn a_table_that_is_damaged_or_another_one_is_never_read() {
+    let mut kept = Kept::new();
+    kept.flush((0..200).map(|number| (key(number), value(number, 400))), Timestamp::MIN);
+    let path = kept.tables.list[0].path().to_owned();
+    let whole = fs::read(&path).expect("readable");
+    for position in (0..whole.len()).step_by(97) {
+        let mut file = whole.clone();
+        file[position] ^= 1 << (position % 8);
+        fs::write(&path, &file).expect("writable");
+        let read = load(&kept.disk, Family::Entries).and_then(|tables| tables.page((&[], &[]), 300));
+        assert!(matches!(read, Err(Error::Index(_))), "byte {position}");
+    }
+    for length in (0..whole.len()).step_by(997) {
+        fs::write(&path, &whole[..length]).expect("writable");
+        assert!(matches!(load(&kept.disk, Family::Entries), Err(Error::Index(_))), "cut at {length}");
+    }
+    fs::remove_file(&path).expect("removable");
+    assert!(matches!(load(&kept.disk, Family::Entries), Err(Error::Index(_))), "missing");
+    kept.flush([(key(1), value(1, 5))], Timestamp::MIN);
+    fs::rename(kept.tables.list[1].path(), &path).expect("renamed");
+    assert!(matches!(load(&kept.disk, Family::Entries), Err(Error::Index(_))), "another one");
 }

@@ -33,6 +33,10 @@ pub(super) fn look(
                 let what = format!("the checkpoint cannot be used: {what}");
                 damaged.push(Finding::new(path, what, Remedy::RemoveLeftover).at(offset));
             }
+            Err(Error::Format { .. }) => {
+                let what = "another release made the checkpoint, and this one does not use it";
+                damaged.push(Finding::new(path, what, Remedy::RemoveLeftover));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -52,7 +56,7 @@ pub(super) fn oldest_whole(directory: &Path, manifest: &Manifest, meter: &mut Me
     for (revision, path) in checkpoints::list(directory)? {
         match checkpoints::check(&path, manifest.store, meter) {
             Ok(()) => return Ok(Some(revision)),
-            Err(Error::Damaged { .. }) => {}
+            Err(Error::Damaged { .. } | Error::Format { .. }) => {}
             Err(error) => return Err(error),
         }
     }
