@@ -6,16 +6,16 @@
 //! commit ─► prepare (caller's thread: encode) ─► committer (one thread: check, place, group, ONE write, ONE fdatasync)
 //!                                                   │
 //!             reads ◄── index: layers in memory ◄───┘   then the callers are answered
-//!                              │  flusher (one thread: ONE atomic sled batch for many commits)
+//!                              │  flusher (one thread: a table of many commits, then ONE atomic sled batch)
 //!                              ▼
-//!                            sled, which may be deleted: recovery replays the journal
+//!                            tables and sled, which may be deleted: recovery replays the journal
 //! ```
 //!
 //! - `space`: from when on a disk is full, and what is kept back for then.
 //! - `journal`: segments, frames, and where a torn write ends and damage begins.
 //! - `checkpoints`: the index as it was after one commit, from which a lost one is made again.
-//! - `index`: what can be rebuilt; layers in memory over sled. The only place that names sled.
-//! - `tables`: what sled is given, sorted tables that are merged as they become many.
+//! - `index`: what can be rebuilt; layers in memory over tables. The only place that names sled.
+//! - `tables`: sorted tables in files of their own, which are merged as they become many. sled says which there are.
 //! - `retention`: letting go of the oldest segments, once two checkpoints have taken their place.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `files`: the one place that changes the store's own files, each step told to `steps`.

@@ -19,7 +19,7 @@ pub struct Options {
     /// the next one after as many bytes as it has.
     pub checkpoint_bytes: u64,
     /// Bytes of memory for profiles and identifiers that were read or written lately; what does not fit is read from
-    /// disk. What sled and the allocator take comes on top.
+    /// disk. What the tables' filters, sled and the allocator take comes on top.
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,

@@ -101,7 +101,7 @@ impl Recovery<'_> {
 }
 
 /// Brings an index in a directory of its own to the end of the journal, for somebody who only looks at it, and
-/// everything of it to sled. `visit` sees each commit before its turn.
+/// everything of it to disk. `visit` sees each commit before its turn.
 pub(super) fn bring_up(
     opened: index::Opened,
     options: &Options,
@@ -192,11 +192,16 @@ impl Served {
         Ok(Self { index, space, flusher: Some(thread), mark })
     }
 
-    /// Brings everything to sled and ends the thread.
+    /// Brings everything to disk and ends the thread.
     pub(super) fn finish(&mut self) -> Result<()> {
         let Some(flusher) = self.flusher.take() else { return Ok(()) };
         self.index.stop();
-        flusher.join().unwrap_or_else(|_| Err(Error::Index("the flusher panicked".to_owned())))?;
+        let flushed = flusher.join().unwrap_or_else(|_| Err(Error::Index("the flusher panicked".to_owned())));
+        if self.index.is_damaged() {
+            self.mark.distrust()?;
+            return flushed;
+        }
+        flushed?;
         self.mark.end_well();
         Ok(())
     }
@@ -237,7 +242,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Nothing is lost: what does not reach sled is replayed.
+        // Nothing is lost: what does not reach the disk is replayed.
         if let Err(error) = self.finish() {
             tracing::warn!(%error, "the index was not brought to its end");
         }

@@ -1,4 +1,4 @@
-//! Values that are read again without asking sled.
+//! Values that are read again without asking the tables.
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Inner;

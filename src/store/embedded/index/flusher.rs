@@ -1,4 +1,4 @@
-//! Brings what commits wrote to sled, behind their backs.
+//! Brings what commits wrote to tables, behind their backs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::store::embedded::keep::Keep;
 use crate::store::embedded::space::Space;
 use crate::store::{Error, Result};
 
-/// The one thread that writes to sled.
+/// The one thread that writes to the index on disk.
 pub(in crate::store::embedded) struct Flusher {
     index: Arc<Index>,
     duties: Duties,
@@ -64,7 +64,7 @@ impl Flusher {
             // sled panics where it finds what it does not expect; the journal has everything that it may lose.
             let flushed = catch_unwind(AssertUnwindSafe(|| self.flush_and_tidy(goes_on)));
             let flushed = flushed.unwrap_or_else(|_| Err(Error::Index("sled panicked".to_owned())));
-            if let Err(error) = flushed {
+            if let Err(error) = self.index.judged(flushed) {
                 self.index.status.poison(error.to_string());
                 self.index.signal.flushed();
                 return Err(error);

@@ -1,6 +1,7 @@
 //! The index as readers and the committer see it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use super::cache::Cache;
@@ -13,10 +14,10 @@ use super::signal::Signal;
 use super::table_set::TableSet;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
-use crate::store::Result;
 use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::locks;
 use crate::store::embedded::status::Status;
+use crate::store::{Error, Result};
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
 const FLUSH_ENTRIES: usize = 16_000;
@@ -77,6 +78,7 @@ pub(in crate::store::embedded) struct Index {
     pub(super) signal: Signal,
     pub(super) checkpoint_request: CheckpointRequest,
     pub(super) status: Arc<Status>,
+    is_damaged: AtomicBool,
 }
 
 impl Index {
@@ -90,7 +92,24 @@ impl Index {
             signal: Signal::default(),
             checkpoint_request: CheckpointRequest::default(),
             status,
+            is_damaged: AtomicBool::new(false),
         }
+    }
+
+    /// Whether something of it could not be read.
+    pub(in crate::store::embedded) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    /// Passes on what came of reading tables or writing them. Where they are damaged, no more commits are taken, so that
+    /// somebody restarts the process, and the next start builds the index anew.
+    pub(super) fn judged<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(Error::Index(what)) = &result
+            && !self.is_damaged.swap(true, Ordering::Relaxed)
+        {
+            self.status.poison(format!("the index is damaged, and the next start builds it anew: {what}"));
+        }
+        result
     }
 
     /// How far the index has come, layers in memory included.
@@ -168,7 +187,7 @@ impl Index {
             }
             Arc::clone(layers.stored.of(Family::Entries))
         };
-        for (key, value) in tables.page((prefix, after), limit)? {
+        for (key, value) in self.judged(tables.page((prefix, after), limit))? {
             newest.entry(key).or_insert(value);
         }
         Ok(newest.into_iter().take(limit).collect())
@@ -227,7 +246,7 @@ impl Index {
             let layers = locks::read(&self.layers);
             (Arc::clone(layers.stored.of(Family::Entries)), layers.flushes)
         };
-        let value = tables.find(key)?;
+        let value = self.judged(tables.find(key))?;
         if let Some(value) = &value {
             self.remember(key, value, flushes);
         }
@@ -263,7 +282,7 @@ impl Source for Index {
             }
             Arc::clone(layers.stored.of(Family::Seen))
         };
-        tables.find(hash)?.map(|at| EventRef::from_bytes(&at)).transpose()
+        self.judged(tables.find(hash))?.map(|at| EventRef::from_bytes(&at)).transpose()
     }
 }
 

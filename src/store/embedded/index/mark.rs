@@ -1,10 +1,10 @@
-//! Whether what sled wrote can have been lost.
+//! Whether what was written to the index can have been lost.
 //!
-//! sled does not wait for the disk: after the death of the process its files are whole, because the operating system
+//! Neither sled nor the tables wait for the disk: after the death of the process its files are whole, because the operating system
 //! has them, but after a power cut they may be anything, without any sign of it. So the directory says since which
 //! start of the machine it is being written to; after another start it is only trusted if it was closed in order.
 //!
-//! Nor does sled notice what happens to its files while they are closed: 512 zeroes in the right place and it opens,
+//! Nor does anyone notice what happens to its files while they are closed: 512 zeroes in the right place and it opens,
 //! and knows less. So the end of an orderly closing says what all files together were, and they must still be that.
 
 use std::fs;
@@ -62,6 +62,11 @@ impl Mark {
         let path = path(directory);
         files::write_atomically(&path, &codec::seal_file(MAGIC, FORMAT, &boot()))?;
         Ok(Self { path, ended_well: false })
+    }
+
+    /// The index is damaged, and the next start must not go on with it.
+    pub(in crate::store::embedded) fn distrust(&self) -> Result<()> {
+        files::remove(&self.path)
     }
 
     /// Everything is with sled, which only has to be dropped.

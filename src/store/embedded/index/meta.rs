@@ -9,7 +9,8 @@ use crate::store::Result;
 use crate::store::embedded::codec;
 use crate::store::embedded::manifest::StoreId;
 
-/// Changes whenever the index is laid out differently; an index of another layout is rebuilt.
+/// Changes whenever entries are laid out differently; an index, or a checkpoint, of another layout is not used. The files
+/// of tables have a format of their own.
 const LAYOUT: u32 = 4;
 const MAGIC: [u8; 4] = *b"RPIX";
 

@@ -1,7 +1,8 @@
 //! Opening the journal: what is whole, what was torn, what is damaged.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use super::frames::{Frame, Frames};
 use super::segment;
@@ -9,9 +10,12 @@ use super::segments::Segments;
 use super::trail::Trail;
 use super::writer::Writer;
 use crate::domain::id::Revision;
-use crate::store::Result;
 use crate::store::embedded::files::{self, damaged, failed};
 use crate::store::embedded::manifest::{Begin, Manifest, StoreId};
+use crate::store::{Error, Result};
+
+/// Commits that are decoded before their turn; the largest may take some megabytes each.
+const READ_AHEAD: usize = 16;
 
 /// A journal whose end is known, and that was not changed yet.
 #[derive(Debug)]
@@ -85,12 +89,22 @@ impl Journal {
         files::cut(&torn.path, torn.offset)
     }
 
-    /// Gives every commit after `applied` to `apply`, in order.
+    /// Gives every commit after `applied` to `apply`, in order. They are read and decoded ahead by a thread of their own.
     pub(in crate::store::embedded) fn replay(
         &self,
         applied: Revision,
-        mut apply: impl FnMut(Frame) -> Result<()>,
+        apply: impl FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
+        let (ahead, frames) = mpsc::sync_channel(READ_AHEAD);
+        thread::scope(|scope| {
+            // Whoever fails to apply one takes no more, which ends the reading and is not its fault.
+            let reading = scope.spawn(move || self.read(applied, |frame| ahead.send(frame).map_err(|_| Error::Closed)));
+            frames.into_iter().try_for_each(apply)?;
+            reading.join().unwrap_or_else(|_| Err(Error::Index("reading the journal ended in a panic".to_owned())))
+        })
+    }
+
+    fn read(&self, applied: Revision, mut give: impl FnMut(Frame) -> Result<()>) -> Result<()> {
         let start = self.segments.partition_point(|first| first.0 <= applied.0 + 1).saturating_sub(1);
         for (position, first) in self.segments.iter().enumerate().skip(start) {
             let mut frames = Frames::open(&self.directory, *first)?;
@@ -105,7 +119,7 @@ impl Journal {
                 check_sequence(&frames.path, raw.offset, expected, raw.header.revision)?;
                 expected.0 += 1;
                 if raw.header.revision > applied {
-                    apply(frames.decode(&raw)?)?;
+                    give(frames.decode(&raw)?)?;
                 }
             }
             let next = self.segments.get(position + 1).copied().unwrap_or(Revision(self.last.0 + 1));

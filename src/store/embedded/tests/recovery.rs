@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::fixture::{
     Contents, EVENTS, acme, belongs, commit, contents, copy, event, fill, id, key, open, options, segment,
 };
+use crate::store::embedded::index::Mark;
 use crate::store::embedded::{EmbeddedStore, OnReplay, Options};
 use crate::store::{CommitStore, Error, EventReader, Precondition, ProfileReader, Store};
 
@@ -56,6 +57,34 @@ async fn every_acknowledged_commit_is_there_after_a_kill_at_any_moment() {
         let live = store.profiles(&acme(), &[id(1)]).await.expect("readable");
         assert_eq!(reopened.profiles(&acme(), &[id(1)]).await.expect("readable"), live);
     }
+}
+
+#[tokio::test]
+async fn a_table_that_is_damaged_while_it_is_open_gives_no_wrong_answer_and_the_next_start_mends_it() {
+    let (directory, image) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let store = open(directory.path());
+    fill(&store).await;
+    let live = contents(&store).await;
+    store.close().await.expect("closes");
+    copy(directory.path(), image.path()).expect("copied");
+    // Of a killed process nobody checks the files as a whole.
+    fs::write(image.path().join("index/MARK"), Mark::of_this_start()).expect("writable");
+    let tables = fs::read_dir(image.path().join("index/1/tables")).expect("readable");
+    for table in tables.map(|table| table.expect("readable").path()) {
+        let mut bytes = fs::read(&table).expect("readable");
+        bytes[100] ^= 1;
+        fs::write(&table, bytes).expect("writable");
+    }
+    let damaged = open(image.path());
+    let refused = damaged.profiles(&acme(), &[id(1)]).await;
+    assert!(matches!(refused, Err(Error::Index(_))), "{refused:?}");
+    let refused = commit(&damaged, vec![belongs(1, event(EVENTS))]).await;
+    assert!(matches!(refused, Err(Error::Poisoned(_) | Error::Index(_))), "{refused:?}");
+    assert!(!damaged.takes_writes());
+    damaged.close().await.expect("closes");
+    let mended = open(image.path());
+    assert_eq!(contents(&mended).await, live);
+    commit(&mended, vec![belongs(1, event(EVENTS))]).await.expect("goes on");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ struct Victim {
     without: Option<&'static str>,
 }
 
-const VICTIMS: [Victim; 8] = [
+const VICTIMS: [Victim; 9] = [
     Victim { name: "a segment", share: 6, is_one: |path| path.starts_with("journal"), without: None },
     Victim { name: "the manifest", share: 1, is_one: |path| path == Path::new("MANIFEST"), without: None },
     Victim { name: "the mark", share: 1, is_one: |path| path == Path::new("index/MARK"), without: None },
@@ -50,9 +50,10 @@ const VICTIMS: [Victim; 8] = [
     Victim {
         name: "a file beside the index",
         share: 2,
-        is_one: |path| path.starts_with("index") && !path.ends_with("db"),
+        is_one: |path| path.starts_with("index") && !path.ends_with("db") && !is_table(path),
         without: None,
     },
+    Victim { name: "a table of the index", share: 4, is_one: is_table, without: None },
     Victim { name: "an artifact", share: 1, is_one: |path| path.starts_with("artifacts"), without: None },
     Victim { name: "a checkpoint", share: 1, is_one: |path| path.starts_with("checkpoints"), without: None },
     Victim {
@@ -62,6 +63,10 @@ const VICTIMS: [Victim; 8] = [
         without: Some("index"),
     },
 ];
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "table")
+}
 
 /// What is done to a file's content.
 type Harm = fn(&mut Vec<u8>, &mut Random);
