@@ -8,7 +8,7 @@ use super::changes::{Placed, changes};
 use super::checkpoints::{self, Reader, Shelf};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::index::{self, Duties, Flusher, Index, Mark, Trust};
+use super::index::{self, Duties, Flusher, Index, Mark, Source as _, Trust, keys};
 use super::journal::{self, Frame, Journal, Segments};
 use super::keep::Keep;
 use super::manifest::{Begin, Manifest};
@@ -16,6 +16,7 @@ use super::options::{DiskLimits, OnReplay, Options};
 use super::space::Space;
 use super::status::Status;
 use super::{files, timeline};
+use crate::domain::fact::Fact;
 use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
@@ -119,7 +120,8 @@ pub(super) fn bring_up(
     };
     let mut served = Served::start(opened, mark, duties, &Arc::default())?;
     let (from, segments) = (served.index.meta().applied, journal.segments());
-    journal.replay(from, |frame| {
+    let foresee = |frame: &Frame| foresee(&served.index, frame);
+    journal.replay(from, foresee, |frame| {
         visit(&frame)?;
         served.apply(frame, &segments)
     })?;
@@ -213,10 +215,14 @@ impl Served {
             return Ok(());
         }
         let total = journal.last.0 - from.0;
-        journal.replay(from, |frame| {
-            on_replay.tell(frame.revision.0 - from.0, total);
-            self.apply(frame, &segments)
-        })?;
+        journal.replay(
+            from,
+            |frame| foresee(&self.index, frame),
+            |frame| {
+                on_replay.tell(frame.revision.0 - from.0, total);
+                self.apply(frame, &segments)
+            },
+        )?;
         tracing::info!(%from, to = %journal.last, "brought the index to the end of the journal");
         Ok(())
     }
@@ -245,6 +251,20 @@ impl Drop for Served {
         // Nothing is lost: what does not reach the disk is replayed.
         if let Err(error) = self.finish() {
             tracing::warn!(%error, "the index was not brought to its end");
+        }
+    }
+}
+
+/// Brings what a commit will read into the cache, so that whoever applies it does not wait for the disk.
+fn foresee(index: &Index, frame: &Frame) {
+    // What cannot be read now, cannot be read in its turn either, and is told then.
+    let warm = |id| drop(index.get(&keys::profile(&frame.workspace, id)));
+    for fact in &frame.facts {
+        if let Fact::Event(fact) = fact {
+            warm(fact.part);
+            if fact.profile != fact.part {
+                warm(fact.profile);
+            }
         }
     }
 }

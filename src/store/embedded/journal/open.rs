@@ -89,16 +89,23 @@ impl Journal {
         files::cut(&torn.path, torn.offset)
     }
 
-    /// Gives every commit after `applied` to `apply`, in order. They are read and decoded ahead by a thread of their own.
+    /// Gives every commit after `applied` to `apply`, in order. They are read and decoded ahead by a thread of their own,
+    /// which shows each to `foresee` long before its turn.
     pub(in crate::store::embedded) fn replay(
         &self,
         applied: Revision,
+        foresee: impl Fn(&Frame) + Send,
         apply: impl FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
         let (ahead, frames) = mpsc::sync_channel(READ_AHEAD);
         thread::scope(|scope| {
             // Whoever fails to apply one takes no more, which ends the reading and is not its fault.
-            let reading = scope.spawn(move || self.read(applied, |frame| ahead.send(frame).map_err(|_| Error::Closed)));
+            let reading = scope.spawn(move || {
+                self.read(applied, |frame| {
+                    foresee(&frame);
+                    ahead.send(frame).map_err(|_| Error::Closed)
+                })
+            });
             frames.into_iter().try_for_each(apply)?;
             reading.join().unwrap_or_else(|_| Err(Error::Index("reading the journal ended in a panic".to_owned())))
         })

@@ -39,10 +39,14 @@ fn only_segment(directory: &Path) -> PathBuf {
 
 fn revisions(journal: &Journal) -> Result<Vec<u64>> {
     let mut revisions = Vec::new();
-    journal.replay(Revision(0), |frame| {
-        revisions.push(frame.revision.0);
-        Ok(())
-    })?;
+    journal.replay(
+        Revision(0),
+        |_| {},
+        |frame| {
+            revisions.push(frame.revision.0);
+            Ok(())
+        },
+    )?;
     Ok(revisions)
 }
 
@@ -124,10 +128,14 @@ fn segments_follow_each_other_and_replay_starts_in_the_right_one() {
     assert_eq!(revisions(&journal).expect("whole"), [1, 2, 3, 4, 5, 6]);
     for applied in 0..6 {
         let mut first = None;
-        let replayed = journal.replay(Revision(applied), |frame| {
-            first = first.or(Some(frame.revision.0));
-            Ok(())
-        });
+        let replayed = journal.replay(
+            Revision(applied),
+            |_| {},
+            |frame| {
+                first = first.or(Some(frame.revision.0));
+                Ok(())
+            },
+        );
         replayed.expect("whole");
         assert_eq!(first, Some(applied + 1));
     }

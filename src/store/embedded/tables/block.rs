@@ -67,6 +67,10 @@ impl Block {
         Ok(Self { bytes, end, len })
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Where the key is, or else where it would be.
     pub(super) fn search(&self, key: &[u8]) -> Result<std::result::Result<usize, usize>> {
         let (mut low, mut high) = (0, self.len);

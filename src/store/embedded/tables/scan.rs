@@ -95,7 +95,8 @@ impl Cursor {
                 self.block = None;
                 return Ok(());
             }
-            self.block = Some(self.table.block(self.next_block)?);
+            let buffer = self.block.take().map(Block::into_bytes).unwrap_or_default();
+            self.block = Some(self.table.block(self.next_block, buffer)?);
             (self.next_block, self.position) = (self.next_block + 1, 0);
         }
         Ok(())

@@ -7,6 +7,7 @@
 //! The list of tables says where the footer begins. A file is written once and then only read, so that whoever holds the
 //! table may read it also after its name is gone.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -29,6 +30,13 @@ const FORMAT: u32 = 1;
 /// Behind the bytes of a block.
 const CHECKSUM_BYTES: usize = size_of::<u32>();
 const EXTENSION: &str = "table";
+/// The largest buffer that a thread keeps for the next block.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where a block is read for one of its values.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What is kept in memory of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,9 +93,11 @@ impl Table {
             return Ok(None);
         }
         let Some(number) = self.block_of(key) else { return Ok(None) };
-        let block = self.block(number)?;
+        let block = self.block(number, SCRATCH.take())?;
         let found = block.search(key)?.ok();
-        found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose()
+        let value = found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose();
+        SCRATCH.set(Some(block.into_bytes()).filter(|bytes| bytes.capacity() <= SCRATCH_BYTES_MAX).unwrap_or_default());
+        value
     }
 
     /// The block that has the key if any has it; `None` where all keys are greater.
@@ -95,10 +105,11 @@ impl Table {
         self.fences.partition_point(|fence| *fence.first <= *key).checked_sub(1)
     }
 
-    pub(super) fn block(&self, number: usize) -> Result<Block> {
+    /// Reads a block into a buffer, whatever that holds.
+    pub(super) fn block(&self, number: usize, mut bytes: Vec<u8>) -> Result<Block> {
         let begin = self.fences[number].offset;
         let end = self.fences.get(number + 1).map_or(self.label.bytes, |next| next.offset);
-        let mut bytes = vec![0; end.saturating_sub(begin) as usize];
+        bytes.resize(end.saturating_sub(begin) as usize, 0);
         self.file.read_exact_at(&mut bytes, begin).map_err(|cause| self.unreadable(cause))?;
         let content = bytes.len().checked_sub(CHECKSUM_BYTES);
         let content = content.filter(|end| codec::u32_at(&bytes, *end) == crc32c::crc32c(&bytes[..*end]));

@@ -14,7 +14,7 @@ use crate::store::embedded::index::keys::Family;
 
 /// Bytes from which a block is full: large, so that there are few fences in memory, and small, because a block is read as
 /// a whole for each of its entries.
-const BLOCK_BYTES: usize = 8 << 10;
+const BLOCK_BYTES: usize = 4 << 10;
 /// Bytes that are handed to the operating system at a time.
 const WRITE_BYTES: usize = 256 << 10;
 /// Bytes after which what was written is brought to disk, so that a commit's own sync never waits for all of it.

@@ -128,7 +128,8 @@ impl Comparison<'_> {
         let (mut difference, frame_bytes) = (Difference::default(), self.frame_bytes()?);
         let other = recovery::bring_up(begun, &options(rebuilt), self.journal, &mut |_| Ok(()))?;
         // The journal's own first commit may lie before that.
-        self.journal.replay(Revision(self.manifest.begin.first.0 - 1), |frame| {
+        let nothing_to_foresee = |_: &Frame| {};
+        self.journal.replay(Revision(self.manifest.begin.first.0 - 1), nothing_to_foresee, |frame| {
             difference.events += self.unknown_events(&frame, &one.index, now)?;
             meter.add(frame_bytes)
         })?;
