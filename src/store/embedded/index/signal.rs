@@ -28,22 +28,26 @@ struct State {
 impl Signal {
     /// There is something to flush.
     pub(super) fn dirty(&self) {
-        self.set(|state| state.dirty = true);
+        self.set(|state| !std::mem::replace(&mut state.dirty, true));
     }
 
     /// There is so much to flush that waiting for more makes no sense.
     pub(super) fn urgent(&self) {
-        self.set(|state| (state.dirty, state.urgent) = (true, true));
+        self.set(|state| {
+            let is_news = !(state.dirty && state.urgent);
+            (state.dirty, state.urgent) = (true, true);
+            is_news
+        });
     }
 
     /// Nothing more will come.
     pub(super) fn stop(&self) {
-        self.set(|state| state.stopping = true);
+        self.set(|state| !std::mem::replace(&mut state.stopping, true));
     }
 
     /// Something was flushed.
     pub(super) fn flushed(&self) {
-        self.set(|_| {});
+        self.set(|_| true);
     }
 
     /// Waits until there is something to flush and time to do it. False when nothing more will come.
@@ -67,8 +71,11 @@ impl Signal {
         }
     }
 
-    fn set(&self, change: impl FnOnce(&mut State)) {
-        change(&mut locks::lock(&self.state));
-        self.changed.notify_all();
+    /// Wakes whoever waits where the change says that there is news: a thread that is woken by every commit would cost
+    /// each of them as much as the rest of it.
+    fn set(&self, change: impl FnOnce(&mut State) -> bool) {
+        if change(&mut locks::lock(&self.state)) {
+            self.changed.notify_all();
+        }
     }
 }
