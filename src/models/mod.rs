@@ -11,6 +11,7 @@ pub mod error;
 pub mod evaluation;
 pub mod examples;
 pub mod features;
+pub mod logistic;
 pub mod segments;
 
 mod bootstrap;
