@@ -4,6 +4,7 @@
 //! passes, so the same dataset, parameters and seed give the same model bytes. linfa lives only here.
 
 pub mod artifact;
+pub mod boosting;
 pub mod churn;
 pub mod customer_key;
 pub mod effort;
