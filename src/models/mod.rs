@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod examples;
 pub mod features;
 pub mod logistic;
+pub mod repurchase;
 pub mod segments;
 
 mod bootstrap;
