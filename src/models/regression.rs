@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::card;
 use super::error::Error;
 use super::features::{self, FEATURES, Feature, Values};
 use super::logistic::{Logistic, Row};
 use super::scaling::{Scale, correlation};
+use crate::domain::value::Map;
 
 /// Weight of the squared coefficients against the summed loss: the one of 1, 3, 10, 30 and 100 with the least log loss
 /// over windows within the training rows of a shop's history.
@@ -50,6 +52,19 @@ impl Term {
     /// The feature that it looks at.
     pub(super) fn feature(&self) -> &'static Feature {
         &FEATURES[self.index]
+    }
+
+    /// What a card says about it.
+    pub(super) fn describe(&self) -> Map {
+        card::map([
+            ("feature", card::text(self.name.as_str())),
+            ("display_name", card::text(self.feature().display_name)),
+            ("coefficient", card::number(self.coefficient)),
+            ("missing_coefficient", card::number(self.missing_coefficient)),
+            ("missing_share", card::number(self.missing_share)),
+            ("mean", card::number(self.scale.mean)),
+            ("deviation", card::number(self.scale.deviation)),
+        ])
     }
 
     /// Finds the feature by its name; false where this release has no such feature or a figure is no number.
