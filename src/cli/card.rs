@@ -50,6 +50,7 @@ pub fn print_churn(card: &Struct) {
     report::fact("trained on", format!("{} rows, {} left", count("training_rows"), count("training_rows_left")));
     report::fact("tested on", format!("{} rows, {} left", count("test_rows"), count("test_rows_left")));
     report::fact("split", text(card, "split"));
+    report::fact("model", text(card, "selection"));
     report::fact("gate", text(card, "gate"));
     print_reliability(card);
 }

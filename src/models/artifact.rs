@@ -6,13 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::churn::ChurnModel;
+use super::churn::{ChurnModel, format_1};
 use super::segments::SegmentModel;
 
 /// What every model begins with.
 const MAGIC: &[u8; 4] = b"RAPM";
-/// Changes whenever older releases could not read the body.
-const VERSION: u16 = 1;
+/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn.
+const VERSION: u16 = 2;
 const HEADER_BYTES: usize = 4 + 2 + 4 + 8;
 
 /// A model of any kind.
@@ -22,6 +22,22 @@ pub enum Model {
     Churn(ChurnModel),
     /// A model of segments.
     Segments(SegmentModel),
+}
+
+/// A model as format 1 has it.
+#[derive(Deserialize)]
+enum Model1 {
+    Churn(format_1::ChurnModel),
+    Segments(SegmentModel),
+}
+
+impl From<Model1> for Model {
+    fn from(model: Model1) -> Self {
+        match model {
+            Model1::Churn(model) => Self::Churn(model.into()),
+            Model1::Segments(model) => Self::Segments(model),
+        }
+    }
 }
 
 /// Why bytes are no model that this release can serve.
@@ -63,17 +79,21 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
         return Err(ArtifactError::NotAModel);
     }
     let (version, rest) = rest.split_first_chunk().ok_or(ArtifactError::Damaged)?;
-    match u16::from_le_bytes(*version) {
-        VERSION => {}
-        newer if newer > VERSION => return Err(ArtifactError::TooNew(newer)),
-        _ => return Err(ArtifactError::Damaged),
+    let version = u16::from_le_bytes(*version);
+    if version > VERSION {
+        return Err(ArtifactError::TooNew(version));
     }
     let (checksum, rest) = rest.split_first_chunk().ok_or(ArtifactError::Damaged)?;
     let (length, body) = rest.split_first_chunk().ok_or(ArtifactError::Damaged)?;
     if u64::from_le_bytes(*length) != body.len() as u64 || u32::from_le_bytes(*checksum) != crc32c::crc32c(body) {
         return Err(ArtifactError::Damaged);
     }
-    let mut model: Model = postcard::from_bytes(body).map_err(|_| ArtifactError::Damaged)?;
+    let read = match version {
+        1 => postcard::from_bytes::<Model1>(body).map(Model::from),
+        VERSION => postcard::from_bytes(body),
+        _ => return Err(ArtifactError::Damaged),
+    };
+    let mut model = read.map_err(|_| ArtifactError::Damaged)?;
     let servable = match &mut model {
         Model::Churn(model) => model.resolve(),
         Model::Segments(model) => model.resolve(),
@@ -84,7 +104,7 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::fixture::{day, id, purchase, state};
+    use crate::models::fixture::{day, id, purchase, shop, state};
     use crate::models::segments::{SegmentParameters, SegmentRows, train};
 
     fn model() -> Model {
@@ -101,6 +121,26 @@ mod tests {
     #[test]
     fn a_model_survives_the_way_to_bytes_and_back() {
         assert_eq!(decode(&encode(&model())), Ok(model()));
+    }
+
+    #[test]
+    fn a_model_of_format_1_is_read_and_answers_as_it_did() {
+        let bytes = include_bytes!("../../tests/data/model-1/churn");
+        assert_eq!(bytes[4..6], 1u16.to_le_bytes());
+        let Ok(Model::Churn(model)) = decode(bytes) else { panic!("format 1 is not read any more") };
+        let answers = shop(3, 9).into_iter().map(|(_, timeline)| model.predict(&state(&timeline), day(300.0)));
+        let expected = [
+            (0.8147481644406483, 1.3214522449204087),
+            (0.9566479856821375, 2.81381539821193),
+            (0.9823051851170478, 3.060567531462294),
+        ];
+        for (answer, (probability, log_odds)) in answers.zip(expected) {
+            assert!(
+                (answer.probability - probability).abs() < 1e-12 && (answer.log_odds - log_odds).abs() < 1e-12,
+                "{answer:?}"
+            );
+        }
+        assert_eq!(decode(&encode(&Model::Churn(model.clone()))), Ok(Model::Churn(model)));
     }
 
     #[test]

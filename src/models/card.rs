@@ -26,6 +26,11 @@ pub(super) fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+/// Entries of the same form.
+pub(super) fn list(entries: impl IntoIterator<Item = Map>) -> Value {
+    Value::List(entries.into_iter().map(Value::Map).collect())
+}
+
 /// A figure with its 95 % interval.
 pub(super) fn interval(interval: Interval) -> Value {
     Value::Map(map([("value", number(interval.value)), ("low", number(interval.low)), ("high", number(interval.high))]))

@@ -1,25 +1,33 @@
 //! Churn: how likely a customer is to leave, as a calibrated probability with its reasons.
 //!
-//! A logistic regression makes a score in log-odds whose parts are the reasons; an isotonic calibration, fitted on
-//! scores of customers that the scoring model had not seen, turns the score into a probability.
+//! A scorer makes a score in log-odds whose parts are the reasons; a calibration, fitted on scores of customers that the
+//! scorer had not seen, turns the score into a probability. Several kinds of scorers compete ([`candidates`]): the
+//! transparent one answers unless another one is better beyond chance on customers that none of them has seen.
 
 use serde::{Deserialize, Serialize};
 
+use self::candidates::Candidate;
+use self::scorer::Scorer;
 use super::calibration::Calibration;
 use super::error::{Error, Progress, report};
 use super::evaluation::Scores;
-use super::examples::{self, ChurnExamples, ChurnPlan, Example};
-use super::features::{Values, View};
+use super::examples::{self, ChurnExamples, Example};
+use super::features::{FEATURES, Feature, Values, View};
 use super::plan::Meaning;
-use super::regression::{Design, Regression};
 use crate::domain::prediction::{Band, ChurnPrediction, Contribution, PredictionStatus, largest};
 use crate::domain::profile::State;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
 
+mod candidates;
+pub(super) mod format_1;
 mod gate;
+mod rhythm;
+mod scorer;
+mod selection;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 /// Customers of either outcome below which nothing is learned or judged.
 pub const CLASS_MIN: usize = 100;
@@ -31,7 +39,7 @@ const FOLDS: u64 = 5;
 pub struct ChurnModel {
     meaning: Meaning,
     base_rate: f64,
-    regression: Regression,
+    scorer: Scorer,
     calibration: Calibration,
 }
 
@@ -56,29 +64,24 @@ impl ChurnModel {
         if !examples::has_part(self.meaning.kind, state, &view) {
             return self.no_answer();
         }
-        let contributions = self.regression.terms.iter().map(|term| {
-            let value = term.feature().of(&view);
-            Contribution {
-                feature: term.feature().name,
-                display_name: term.feature().display_name,
-                value: term.feature().format(value, view.currency()),
-                contribution: term.contribution(value),
-            }
-        });
-        let contributions: Vec<Contribution> = contributions.collect();
-        let total: f64 = contributions.iter().map(|contribution| contribution.contribution).sum();
-        let log_odds = self.regression.intercept + total;
+        let values = self.scorer.values(&view);
+        let explanation = self.scorer.explain(&values);
+        let contribution = |(index, part): &(usize, f64)| {
+            let Feature { name, display_name, .. } = FEATURES[*index];
+            let value = FEATURES[*index].format(values[*index], view.currency());
+            Contribution { feature: name, display_name, value, contribution: *part }
+        };
+        let log_odds = explanation.log_odds();
         let probability = self.calibration.apply(log_odds);
-        let every_one = contributions.len();
         ChurnPrediction {
             status: PredictionStatus::Ok,
             probability,
             base_rate: self.base_rate,
             band: self.band(probability),
             horizon: self.meaning.horizon,
-            baseline_log_odds: self.regression.intercept,
+            baseline_log_odds: explanation.baseline,
             log_odds,
-            contributions: largest(contributions, every_one),
+            contributions: largest(explanation.parts.iter().map(contribution).collect(), explanation.parts.len()),
         }
     }
 
@@ -106,17 +109,16 @@ impl ChurnModel {
     }
 
     fn probability(&self, values: &Values) -> f64 {
-        self.calibration.apply(self.regression.log_odds(values))
+        self.calibration.apply(self.scorer.log_odds(values))
     }
 
     /// Finds the features of a model that was read; false where this release cannot serve it.
     pub(super) fn resolve(&mut self) -> bool {
-        let terms = self.regression.terms.iter_mut().all(|term| term.resolve());
-        terms && self.regression.intercept.is_finite() && self.base_rate.is_finite() && self.calibration.is_sound()
+        self.scorer.resolve() && self.base_rate.is_finite() && self.calibration.is_sound()
     }
 }
 
-/// Trains a model on the earlier cut-offs, judges it on the test cut-off and compares it with the `previous` one.
+/// Trains models on the earlier cut-offs, picks one of them by the test cut-off, and compares it with the `previous` one.
 ///
 /// # Errors
 /// [`Error::NotEnoughData`] with fewer than [`CLASS_MIN`] customers of either outcome in training or test,
@@ -130,16 +132,16 @@ pub fn train(
     let (test, training): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_test);
     check_classes(&training, "training")?;
     check_classes(&test, "the test")?;
-    let model = fit(&examples.plan, &training, progress)?;
-    report(progress, 0.8)?;
-    let judged = gate::judge(examples, &model, previous);
+    let candidates = candidates::fit(&examples.plan, &training, progress)?;
+    report(progress, 0.9)?;
+    let trained = gate::judge(examples, candidates, previous);
     report(progress, 1.0)?;
-    Ok(judged.into_trained(model))
+    Ok(trained)
 }
 
 /// Scores every customer by a model that has not seen them: the customers are split by hash into `folds` parts, and
-/// each part is scored by a model, calibration included, of the others. For examples of one cut-off. Returns the
-/// probabilities, and the recency of the same rows as the baseline.
+/// each part is scored by a model of the others, calibration and choice of the model included. For examples of one
+/// cut-off. Returns the probabilities, and the recency of the same rows as the baseline.
 ///
 /// # Errors
 /// Like [`train`].
@@ -153,7 +155,8 @@ pub fn cross_validate(
     for fold in 0..folds {
         let (test, training): (Vec<_>, Vec<_>) = rows.iter().partition(|row| fold_of(row, folds) == fold);
         check_classes(&training, "training")?;
-        let model = fit(&examples.plan, &training, progress)?;
+        let left: Vec<bool> = training.iter().map(|row| row.left).collect();
+        let model = pick(candidates::fit(&examples.plan, &training, progress)?, &left, examples.plan.seed);
         for row in test {
             model_scores.scores.push(model.probability(&row.values));
             model_scores.outcomes.push(row.left);
@@ -181,26 +184,9 @@ fn fold_of(row: &Example, folds: u64) -> u64 {
     (row.customer >> 16 & 0xffff) % folds.max(1)
 }
 
-fn fit(plan: &ChurnPlan, training: &[&Example], progress: &dyn Progress) -> Result<ChurnModel, Error> {
-    let values: Vec<&Values> = training.iter().map(|row| &row.values).collect();
-    let left: Vec<bool> = training.iter().map(|row| row.left).collect();
-    let design = Design::new(&values);
-    let mut scores = vec![0.0; training.len()];
-    for fold in 0..FOLDS {
-        report(progress, 0.1 + 0.1 * fold as f64)?;
-        let (held_out, others): (Vec<_>, Vec<_>) =
-            (0..training.len()).partition(|row| fold_of(training[*row], FOLDS) == fold);
-        let regression = design.fit(&others, &left)?;
-        for row in held_out {
-            scores[row] = regression.log_odds(values[row]);
-        }
-    }
-    report(progress, 0.1 + 0.1 * FOLDS as f64)?;
-    let everyone: Vec<usize> = (0..training.len()).collect();
-    Ok(ChurnModel {
-        meaning: plan.meaning.clone(),
-        base_rate: left.iter().filter(|left| **left).count() as f64 / left.len().max(1) as f64,
-        regression: design.fit(&everyone, &left)?,
-        calibration: Calibration::fit(&scores, &left),
-    })
+/// The candidate that does best on the rows that it was trained on, each told by a model without its fold.
+fn pick(mut candidates: Vec<Candidate>, left: &[bool], seed: u64) -> ChurnModel {
+    let losses: Vec<_> = candidates.iter().map(|candidate| selection::losses(&candidate.held_out, left)).collect();
+    let picked = selection::select(&losses, seed).picked;
+    candidates.swap_remove(picked).model
 }

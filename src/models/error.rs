@@ -29,6 +29,26 @@ impl Progress for () {
     }
 }
 
+/// A stretch of a longer work, which itself counts from 0 to 1.
+pub(super) struct Part<'a> {
+    whole: &'a dyn Progress,
+    from: f64,
+    to: f64,
+}
+
+impl<'a> Part<'a> {
+    /// What lies between two shares of the whole.
+    pub(super) fn new(whole: &'a dyn Progress, from: f64, to: f64) -> Self {
+        Self { whole, from, to }
+    }
+}
+
+impl Progress for Part<'_> {
+    fn report(&self, done: f64) -> ControlFlow<()> {
+        self.whole.report(self.from + done * (self.to - self.from))
+    }
+}
+
 /// Reports progress and turns the wish to stop into an error, so that training can use `?`.
 pub(super) fn report(progress: &dyn Progress, done: f64) -> Result<(), Error> {
     match progress.report(done.clamp(0.0, 1.0)) {

@@ -4,6 +4,7 @@
 //! passes, so the same dataset, parameters and seed give the same model bytes. linfa lives only here.
 
 pub mod artifact;
+pub mod boosting;
 pub mod churn;
 pub mod customer_key;
 pub mod effort;
@@ -11,6 +12,8 @@ pub mod error;
 pub mod evaluation;
 pub mod examples;
 pub mod features;
+pub mod logistic;
+pub mod repurchase;
 pub mod segments;
 
 mod bootstrap;

@@ -1,28 +1,23 @@
-//! Logistic regression on shaped, winsorised and standardised features, with linfa; served from plain arrays.
+//! Logistic regression on shaped, winsorised and standardised features, served from plain arrays.
 
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use linfa_logistic::LogisticRegression;
-use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
+use super::card;
 use super::error::Error;
 use super::features::{self, FEATURES, Feature, Values};
+use super::logistic::{Logistic, Row};
 use super::scaling::{Scale, correlation};
+use crate::domain::value::Map;
 
 /// Weight of the squared coefficients against the summed loss: the one of 1, 3, 10, 30 and 100 with the least log loss
 /// over windows within the training rows of a shop's history.
-const ALPHA: f64 = 30.0;
+const PENALTY: f64 = 30.0;
 /// Share of extreme values that is winsorised at either end of a feature.
 const TAIL: f64 = 0.005;
 /// Correlation from which a column says the same as one before it.
 const SAME: f64 = 0.99;
 /// Shares of rows without a value between which the absence itself is a signal.
 const MISSING: std::ops::RangeInclusive<f64> = 0.01..=0.99;
-/// Gradient per row at which the fit has converged.
-const TOLERANCE: f64 = 1e-7;
-/// Bound on the iterations of one fit.
-const ITERATIONS_MAX: u64 = 200;
 
 /// What a feature adds to the log-odds. Both parts are centred: over the training rows they add nothing on average.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +54,19 @@ impl Term {
         &FEATURES[self.index]
     }
 
+    /// What a card says about it.
+    pub(super) fn describe(&self) -> Map {
+        card::map([
+            ("feature", card::text(self.name.as_str())),
+            ("display_name", card::text(self.feature().display_name)),
+            ("coefficient", card::number(self.coefficient)),
+            ("missing_coefficient", card::number(self.missing_coefficient)),
+            ("missing_share", card::number(self.missing_share)),
+            ("mean", card::number(self.scale.mean)),
+            ("deviation", card::number(self.scale.deviation)),
+        ])
+    }
+
     /// Finds the feature by its name; false where this release has no such feature or a figure is no number.
     pub(super) fn resolve(&mut self) -> bool {
         let position = features::position(&self.name);
@@ -88,7 +96,8 @@ impl Regression {
 /// Columns that are ready to be fitted, for all rows of a training.
 pub(super) struct Design {
     columns: Vec<Column>,
-    matrix: Array2<f64>,
+    /// The cells of all rows, row by row.
+    cells: Vec<f64>,
 }
 
 /// One column of the matrix.
@@ -126,16 +135,20 @@ impl Design {
                 kept.push(cells);
             }
         }
-        let matrix = Array2::from_shape_fn((rows.len(), kept.len()), |(row, column)| kept[column][row]);
-        Self { columns, matrix }
+        let cells = (0..rows.len()).flat_map(|row| kept.iter().map(move |column| column[row])).collect();
+        Self { columns, cells }
     }
 
     /// Fits the rows at `positions`; `left` says for each row of the design whether the customer left.
     pub(super) fn fit(&self, positions: &[usize], left: &[bool]) -> Result<Regression, Error> {
-        let matrix = self.matrix.select(ndarray::Axis(0), positions);
-        let labels: Array1<bool> = positions.iter().map(|position| left[*position]).collect();
-        let (intercept, weights) = fit(matrix, labels)?;
+        let rows: Vec<Row<'_>> = positions.iter().map(|position| (self.row(*position), left[*position])).collect();
+        let Logistic { intercept, weights } = Logistic::fit(&rows, PENALTY)?;
         Ok(self.regression(intercept, &weights))
+    }
+
+    fn row(&self, position: usize) -> &[f64] {
+        let width = self.columns.len();
+        &self.cells[position * width..(position + 1) * width]
     }
 
     /// Gathers the weights of the columns by feature, in units that serve raw values.
@@ -178,26 +191,6 @@ fn candidates(index: usize, rows: &[&Values]) -> Vec<Column> {
         Column { index, part: Part::Missing, scale: Scale { low: 0.0, high: 1.0, mean: share, deviation } }
     });
     value.into_iter().chain(missing).collect()
-}
-
-/// Intercept and weights towards `true`.
-fn fit(matrix: Array2<f64>, labels: Array1<bool>) -> Result<(f64, Vec<f64>), Error> {
-    let rows = labels.len() as f64;
-    let model = LogisticRegression::default()
-        .alpha(ALPHA)
-        .max_iterations(ITERATIONS_MAX)
-        .gradient_tolerance(TOLERANCE * rows.max(1.0))
-        .fit(&DatasetBase::new(matrix, labels))
-        .map_err(|error| Error::Internal(format!("logistic regression: {error}")))?;
-    // linfa calls the more frequent class positive, whichever it is.
-    let sign = if model.labels().pos.class { 1.0 } else { -1.0 };
-    let weights: Vec<f64> = model.params().iter().map(|weight| sign * weight).collect();
-    let intercept = sign * model.intercept();
-    if intercept.is_finite() && weights.iter().all(|weight| weight.is_finite()) {
-        Ok((intercept, weights))
-    } else {
-        Err(Error::Internal("logistic regression did not converge".to_owned()))
-    }
 }
 
 #[cfg(test)]
@@ -272,13 +265,13 @@ mod tests {
         let mean: f64 = rows.iter().map(|row| term.contribution(row[nps])).sum::<f64>() / rows.len() as f64;
         assert!(mean.abs() < 1e-9, "contributions are centred, but their mean is {mean}");
         // Recency, the score itself, and its absence.
-        assert_eq!(design.matrix.ncols(), 3);
+        assert_eq!(design.columns.len(), 3);
     }
 
     #[test]
     fn one_class_is_an_error_and_no_panic() {
         let (rows, _) = rows(3);
         let design = Design::new(&rows.iter().collect::<Vec<_>>());
-        assert!(matches!(design.fit(&[0, 1, 2], &[true; 600]), Err(Error::Internal(_))));
+        assert!(matches!(design.fit(&[0, 1, 2], &[true; 600]), Err(Error::NotEnoughData(_))));
     }
 }

@@ -12,7 +12,7 @@ const DAY: i64 = 86_400;
 /// Day 0 of the shop below: 400 days before now.
 const START: i64 = NOW - 400 * DAY;
 
-/// A shop with 300 customers who buy every 15 days; every other one complains and leaves.
+/// A shop with 300 customers who buy every 15 days, but now and then not; every other one complains and leaves.
 pub(crate) async fn shop() -> TestApp {
     let app = TestApp::start().await;
     app.accept((0..300).flat_map(customer).collect()).await;
@@ -23,7 +23,7 @@ fn customer(n: i64) -> Vec<pb::Event> {
     let user = format!("u{n}");
     let leaves = n % 2 == 0;
     let end = if leaves { 110 + n % 120 } else { 400 };
-    let days = (n % 15..end).step_by(15);
+    let days = (n % 15..end).step_by(15).filter(|day| (n + day / 15 * 3) % 5 != 0);
     let mut events: Vec<pb::Event> = days
         .map(|day| event(&format!("{user}-{day}"), &user, START + day * DAY, purchase(10.0 + (n % 7) as f64)))
         .collect();

@@ -1,45 +1,70 @@
-//! Judging a churn model: its card, its figures, and whether it may answer.
+//! Judging models of churn: which one is picked, its card, its figures, and whether it may answer.
 
 use std::cmp::Ordering;
 
+use super::candidates::Candidate;
+use super::selection::{Selection, difference, losses, select};
 use super::{ChurnModel, TrainedChurn};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
 use crate::models::bootstrap::{Interval, intervals};
 use crate::models::card;
-use crate::models::evaluation::{
-    Ranking, ReliabilityBin, Scores, brier, expected_calibration_error, log_loss, reliability,
-};
+use crate::models::evaluation::{Ranking, ReliabilityBin, Scores, auc, brier, expected_calibration_error, reliability};
 use crate::models::examples::{ChurnExamples, ChurnPlan, Example};
 
-/// What came of judging a model.
-pub(super) struct Judged {
-    card: Map,
-    metrics: Map,
-    promote: bool,
-}
-
-impl Judged {
-    pub(super) fn into_trained(self, model: ChurnModel) -> TrainedChurn {
-        TrainedChurn { model, card: self.card, metrics: self.metrics, promote: self.promote }
-    }
-}
-
-/// Judges a model on the test rows, which neither it nor its calibration has seen, beside the previous one.
-pub(super) fn judge(examples: &ChurnExamples, model: &ChurnModel, previous: Option<&ChurnModel>) -> Judged {
+/// Picks one of the candidates by the test rows, which none of them has seen, and judges it beside the previous model.
+pub(super) fn judge(
+    examples: &ChurnExamples,
+    mut candidates: Vec<Candidate>,
+    previous: Option<&ChurnModel>,
+) -> TrainedChurn {
     let test: Vec<&Example> = examples.sorted().into_iter().filter(|row| row.is_test).collect();
-    let comparable = previous.filter(|previous| previous.meaning == model.meaning);
     let seed = examples.plan.seed;
-    let scores = scores_of(model, &test);
-    let metrics = metrics(&scores, &test, seed);
-    let verdict = verdict(model, &scores, comparable.map(|previous| scores_of(previous, &test)).as_ref(), seed);
+    let scores: Vec<Scores> = candidates.iter().map(|candidate| scores_of(&candidate.model, &test)).collect();
+    let losses: Vec<Vec<f64>> = scores.iter().map(|scores| losses(&scores.scores, &scores.outcomes)).collect();
+    let selection = select(&losses, seed);
+    let compared = describe_candidates(&candidates, &scores, &losses, &selection);
+    let model = candidates.swap_remove(selection.picked).model;
+
+    let comparable = previous.filter(|previous| previous.meaning == model.meaning);
+    let scores = &scores[selection.picked];
+    let metrics = metrics(scores, &test, seed);
+    let verdict = verdict(&model, scores, comparable.map(|previous| scores_of(previous, &test)).as_ref(), seed);
     let mut card = metrics.clone();
-    card.extend(describe_data(examples, model));
-    card.extend(describe_model(model));
-    card.insert("reliability".to_owned(), reliability_bins(&scores));
+    card.extend(describe_data(examples, &model));
+    card.extend(describe_model(&model));
+    card.extend(compared);
+    card.insert("reliability".to_owned(), reliability_bins(scores));
     card.insert("gate".to_owned(), card::text(verdict.reason));
     card.insert("previous_model".to_owned(), describe_previous(previous, comparable, &test, seed));
-    Judged { card, metrics, promote: verdict.promote }
+    TrainedChurn { model, card, metrics, promote: verdict.promote }
+}
+
+/// Which models were compared with which figures, and why one was picked.
+fn describe_candidates(candidates: &[Candidate], scores: &[Scores], losses: &[Vec<f64>], selection: &Selection) -> Map {
+    let name = |candidate: &Candidate| candidate.model.scorer.name();
+    let entries = (0..candidates.len()).map(|index| {
+        card::map([
+            ("model", card::text(name(&candidates[index]))),
+            ("calibration", card::text(candidates[index].model.calibration.name())),
+            ("log_loss", card::number(losses[index].iter().sum::<f64>() / losses[index].len() as f64)),
+            ("log_loss_above_first", card::interval(selection.differences[index])),
+            ("auc", card::number(auc(&scores[index]))),
+        ])
+    });
+    let challengers: Vec<&str> = candidates[1..].iter().map(name).collect();
+    let (first, picked) = (name(&candidates[0]), name(&candidates[selection.picked]));
+    let Interval { value, low, high } = selection.differences[selection.picked];
+    let reason = if challengers.is_empty() {
+        format!("{first}: no challenger could be fitted")
+    } else if selection.picked == 0 {
+        format!("{first}: no challenger ({}) has a log loss that is smaller beyond chance", challengers.join(", "))
+    } else {
+        format!(
+            "{picked}: its log loss is smaller than that of {first} ({value:+.4}, 95 % interval {low:+.4} to {high:+.4})"
+        )
+    };
+    card::map([("candidates", card::list(entries)), ("selection", card::text(reason))])
 }
 
 fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
@@ -57,7 +82,7 @@ fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
     let recency = Ranking::new(&recency);
     let pairs = || scores.scores.iter().zip(&scores.outcomes);
     let briers: Vec<f64> = pairs().map(|(probability, left)| brier(*probability, *left)).collect();
-    let losses: Vec<f64> = pairs().map(|(probability, left)| log_loss(*probability, *left)).collect();
+    let losses = losses(&scores.scores, &scores.outcomes);
     let left: Vec<f64> = scores.outcomes.iter().map(|left| f64::from(u8::from(*left))).collect();
     let [auc, pr_auc, lift, recency_auc, brier, log_loss, base_rate, ece] = intervals(scores.len(), seed, |weights| {
         [
@@ -96,11 +121,8 @@ struct Verdict {
 
 /// A model may answer when it beats the constant base rate and is not significantly worse than the one before.
 fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed: u64) -> Verdict {
-    let losses = |probability: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        (0..scores.len()).map(|row| log_loss(probability(row), scores.outcomes[row])).collect()
-    };
-    let ours = losses(&|row| scores.scores[row]);
-    let constant = losses(&|_| model.base_rate);
+    let ours = losses(&scores.scores, &scores.outcomes);
+    let constant = losses(&vec![model.base_rate; scores.len()], &scores.outcomes);
     let (our_sum, constant_sum): (f64, f64) = (ours.iter().sum(), constant.iter().sum());
     // A loss that is no number is less than nothing.
     if our_sum.partial_cmp(&constant_sum) != Some(Ordering::Less) {
@@ -110,10 +132,8 @@ fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed:
     let Some(previous) = previous else {
         return Verdict { promote: true, reason: "promoted: better than the constant base rate".to_owned() };
     };
-    let theirs = losses(&|row| previous.scores[row]);
-    let worse: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect();
-    let [difference] = intervals(worse.len(), seed, |weights| [mean(&worse, weights)]);
-    let Interval { value, low, high } = difference;
+    let theirs = losses(&previous.scores, &previous.outcomes);
+    let Interval { value, low, high } = difference(&ours, &theirs, seed);
     let promote = low <= 0.0;
     let word = if promote { "promoted: not significantly worse" } else { "not promoted: significantly worse" };
     let reason =
@@ -157,22 +177,13 @@ fn describe_split(plan: &ChurnPlan) -> &'static str {
 }
 
 fn describe_model(model: &ChurnModel) -> Map {
-    let features = model.regression.terms.iter().map(|term| {
-        Value::Map(card::map([
-            ("feature", card::text(term.name.as_str())),
-            ("display_name", card::text(term.feature().display_name)),
-            ("coefficient", card::number(term.coefficient)),
-            ("missing_coefficient", card::number(term.missing_coefficient)),
-            ("missing_share", card::number(term.missing_share)),
-            ("mean", card::number(term.scale.mean)),
-            ("deviation", card::number(term.scale.deviation)),
-        ]))
-    });
-    card::map([
-        ("features", Value::List(features.collect())),
-        ("baseline_log_odds", card::number(model.regression.intercept)),
+    let mut about = model.scorer.describe();
+    about.extend(card::map([
+        ("model", card::text(model.scorer.name())),
+        ("calibration", card::text(model.calibration.name())),
         ("training_base_rate", card::number(model.base_rate)),
-    ])
+    ]));
+    about
 }
 
 fn reliability_bins(scores: &Scores) -> Value {
@@ -210,6 +221,7 @@ mod tests {
     use super::*;
     use crate::domain::time::days;
     use crate::models::calibration::Calibration;
+    use crate::models::churn::scorer::Scorer;
     use crate::models::plan::Meaning;
     use crate::models::regression::Regression;
 
@@ -217,8 +229,8 @@ mod tests {
         ChurnModel {
             meaning: Meaning { kind: ChurnKind::Inactivity, horizon: days(90), qualifying_events: Vec::new() },
             base_rate: 0.5,
-            regression: Regression { intercept: 0.0, terms: Vec::new() },
-            calibration: Calibration::fit(&[], &[]),
+            scorer: Scorer::Linear(Regression { intercept: 0.0, terms: Vec::new() }),
+            calibration: Calibration::fit(&[], &[], &[]).calibration,
         }
     }
 
