@@ -79,6 +79,10 @@ impl Disk {
     }
 
     pub(super) fn apply(&mut self, change: &Change) {
+        // What an index is, sled's part of it included, is told by copies of it.
+        if change.is_within_index() {
+            return;
+        }
         match change {
             Change::MakeDirectory(path) => self.rename(None, Some((path.clone(), Node::Directory))),
             Change::Create(path) => match self.file(path) {

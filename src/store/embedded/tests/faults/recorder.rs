@@ -80,6 +80,17 @@ impl Drop for Recorder {
 }
 
 impl Change {
+    /// Whether it happens in the directory of one index, which bears a number.
+    pub(super) fn is_within_index(&self) -> bool {
+        let path = match self {
+            Self::MakeDirectory(path) | Self::Create(path) | Self::Remove(path) => path,
+            Self::Write { path, .. } | Self::SetLength { path, .. } | Self::Rename { to: path, .. } => path,
+            Self::Sync(path) | Self::SyncDirectory(path) => path,
+        };
+        let mut names = path.iter().skip_while(|name| *name != "index").skip(1);
+        names.next().is_some_and(|name| name.to_str().is_some_and(|name| name.parse::<u64>().is_ok()))
+    }
+
     fn below(root: &Path, step: &Step<'_>) -> Option<Self> {
         let relative = |path: &Path| path.strip_prefix(root).ok().map(Path::to_owned);
         Some(match *step {
