@@ -1,7 +1,7 @@
 //! Churn: how likely a customer is to leave, as a calibrated probability with its reasons.
 //!
 //! A scorer makes a score in log-odds whose parts are the reasons; a calibration, fitted on scores of customers that the
-//! scorer had not seen, turns the score into a probability. Several kinds of scorers compete ([`candidates`]): the
+//! scorer had not seen, turns the score into a probability. Several kinds of scorers compete (`candidates`): the
 //! transparent one answers unless another one is better beyond chance on customers that none of them has seen.
 
 use serde::{Deserialize, Serialize};
