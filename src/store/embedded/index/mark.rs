@@ -69,7 +69,7 @@ impl Mark {
         files::remove(&self.path)
     }
 
-    /// Everything is with sled, which only has to be dropped.
+    /// Everything is on disk or with sled, which only has to be dropped.
     pub(in crate::store::embedded) fn end_well(&mut self) {
         self.ended_well = true;
     }

@@ -28,7 +28,7 @@ use crate::store::{Error, Result};
 const MAGIC: [u8; 4] = *b"RPTB";
 const FORMAT: u32 = 1;
 /// Behind the bytes of a block.
-const CHECKSUM_BYTES: usize = size_of::<u32>();
+pub(super) const CHECKSUM_BYTES: usize = size_of::<u32>();
 const EXTENSION: &str = "table";
 /// The largest buffer that a thread keeps for the next block.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::block::Builder;
 use super::filter::{Filter, KeyHash};
-use super::table::{Fence, Footer, Label, Table};
+use super::table::{CHECKSUM_BYTES, Fence, Footer, Label, Table};
 use crate::domain::time::Timestamp;
 use crate::store::Result;
 use crate::store::embedded::files::{self, Appender, failed};
@@ -93,7 +93,7 @@ impl Writer {
             file.write_all(&crc32c::crc32c(&block).to_le_bytes())
         })?;
         self.fences.push(Fence { first, offset: self.label.bytes });
-        self.label.bytes += (block.len() + size_of::<u32>()) as u64;
+        self.label.bytes += (block.len() + CHECKSUM_BYTES) as u64;
         if self.label.bytes - self.synced >= SYNC_BYTES {
             self.synced = self.label.bytes;
             self.write(|file| {
