@@ -54,6 +54,13 @@ struct Trained {
 }
 
 impl Trained {
+    /// Whatever the gate says, another model goes on answering.
+    fn keep_aside(&mut self) {
+        let gate = format!("kept aside, as the run was asked to; otherwise {}", self.promotion_note());
+        self.card.insert("gate".to_owned(), Value::Text(gate));
+        self.promote = false;
+    }
+
     /// Why the gate let the model through or not, as the card says it.
     fn promotion_note(&self) -> String {
         match self.card.get("gate") {
@@ -164,7 +171,12 @@ impl Job {
             ModelKind::Segments => self.train_segments(),
         };
         match trained {
-            Ok(trained) => Ending::Trained(Box::new(trained)),
+            Ok(mut trained) => {
+                if self.parameters.is_trial {
+                    trained.keep_aside();
+                }
+                Ending::Trained(Box::new(trained))
+            }
             Err(Stop::Model(ModelError::Cancelled)) => Ending::Cancelled,
             Err(Stop::Model(ModelError::NotEnoughData(message))) => {
                 Ending::Failed(TrainingFailure { reason: TrainingFailureReason::NotEnoughData, message })
@@ -190,6 +202,10 @@ impl Job {
             horizon: self.parameters.horizon_days.map(|count| days(u64::from(count))),
             earliest: self.runtime.block_on(self.app.history_kept(&self.caller.workspace))?.before,
             seed: self.parameters.seed,
+            label: self.parameters.label.clone(),
+            folds: self.parameters.folds.map(u64::from),
+            group_by: self.parameters.group_by.clone(),
+            excluded: self.parameters.excluded_traits.clone(),
         };
         let plan = ChurnPlan::new(&definition, &parameters, &self.census_as_of(census))?;
         let mut examples = ChurnExamples::new(plan);

@@ -25,6 +25,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Train a model and show its card
     Train(TrainArgs),
+    /// Measure how well a model does on data that it has not seen, and keep the model aside
+    Evaluate(EvaluateArgs),
     /// Copy everything to a directory, while the server goes on or of a stopped one
     Backup(BackupArgs),
     /// Make a data directory of a backup
@@ -99,6 +101,41 @@ pub struct TrainArgs {
     /// Parameters as JSON, such as '{"horizon_days": 90, "seed": 7}'
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub parameters: String,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// What is measured
+    #[arg(value_enum)]
+    pub kind: TrainKind,
+    /// Where the data are.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The trait that is true of those who left, for data whose events do not say so
+    #[arg(long, value_name = "TRAIT", conflicts_with = "cutoff_times")]
+    pub label: Option<String>,
+    /// Parts of the customers, each told by models of the others; needs --label or one --cutoff-times
+    #[arg(long, value_name = "K")]
+    pub folds: Option<u32>,
+    /// Customers with the same value of this trait stay in the same part
+    #[arg(long, value_name = "TRAIT")]
+    pub group_by: Option<String>,
+    /// A trait that is no feature; may be repeated
+    #[arg(long = "exclude-trait", value_name = "TRAIT")]
+    pub exclude_traits: Vec<String>,
+    /// Times to look back and ahead from (RFC 3339), the latest is the test; without them, chosen from the data
+    #[arg(long, value_name = "TIME,…", value_delimiter = ',')]
+    pub cutoff_times: Vec<String>,
+    /// How far ahead to look, in days
+    #[arg(long, value_name = "DAYS")]
+    pub horizon_days: Option<u32>,
+    /// Where all randomness comes from
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

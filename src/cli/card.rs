@@ -79,6 +79,16 @@ fn reliability_line(predicted: f64, observed: f64) -> String {
     line.into_iter().collect()
 }
 
+/// The open data in a list, in their order.
+pub fn structures<'a>(data: &'a Struct, key: &str) -> Vec<&'a Struct> {
+    let Some(Kind::ListValue(list)) = field(data, key) else { return Vec::new() };
+    let structure = |value: &'a prost_types::Value| match &value.kind {
+        Some(Kind::StructValue(inner)) => Some(inner),
+        _ => None,
+    };
+    list.values.iter().filter_map(structure).collect()
+}
+
 /// Prints the card of a segment model: how many, how distinct and how stable its segments are.
 pub fn print_segments(card: &Struct) {
     let shown = |key: &str| number(card, key).map_or_else(|| "–".to_owned(), report::figure);
@@ -88,12 +98,10 @@ pub fn print_segments(card: &Struct) {
     report::fact("silhouette", shown("silhouette"));
     report::fact("agreement with before", shown("adjusted_rand_index"));
     report::fact("customers who moved", number(card, "share_moved").map_or_else(|| "–".to_owned(), report::percent));
-    let Some(Kind::ListValue(segments)) = field(card, "segments") else { return };
-    let segments = segments.values.iter().filter_map(|segment| match &segment.kind {
-        Some(Kind::StructValue(segment)) => Some(segment),
-        _ => None,
-    });
-    let segments: Vec<&Struct> = segments.collect();
+    let segments = structures(card, "segments");
+    if segments.is_empty() {
+        return;
+    }
     let row = |segment: &&Struct| {
         let id = text(segment, "id");
         let jaccard = structure(card, "jaccard").and_then(|all| number(all, &id)).map(report::exact);
@@ -127,7 +135,8 @@ pub fn text(data: &Struct, key: &str) -> String {
     }
 }
 
-fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
+/// Open data within open data.
+pub fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
     match field(data, key) {
         Some(Kind::StructValue(inner)) => Some(inner),
         _ => None,

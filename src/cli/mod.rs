@@ -10,6 +10,7 @@ pub mod card;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod evaluate;
 pub mod import;
 pub mod json;
 pub mod meter;

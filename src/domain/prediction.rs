@@ -1,5 +1,6 @@
 //! Answers about one customer, each with its reasons.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits;
@@ -28,9 +29,9 @@ pub enum Band {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contribution {
     /// The feature's name for programs.
-    pub feature: &'static str,
+    pub feature: Cow<'static, str>,
     /// The feature's name for people.
-    pub display_name: &'static str,
+    pub display_name: Cow<'static, str>,
     /// The customer's value with its unit, for people.
     pub value: String,
     /// How far it moved the score, in the score's unit.
@@ -103,8 +104,8 @@ pub fn largest(mut contributions: Vec<Contribution>, limit: usize) -> Vec<Contri
     if contributions.len() > limit {
         let rest: f64 = contributions.drain(limit..).map(|contribution| contribution.contribution).sum();
         contributions.push(Contribution {
-            feature: limits::OTHER,
-            display_name: "everything else",
+            feature: limits::OTHER.into(),
+            display_name: "everything else".into(),
             value: String::new(),
             contribution: rest,
         });

@@ -124,6 +124,16 @@ pub struct TrainingParameters {
     pub cutoffs: Vec<Timestamp>,
     /// How far ahead the churn model looks; `None` is the workspace's setting.
     pub horizon_days: Option<u32>,
+    /// The boolean trait that says who left, where events do not.
+    pub label: Option<String>,
+    /// Parts of the customers, each of which is judged by models of the others.
+    pub folds: Option<u32>,
+    /// The trait whose values say which customers belong together.
+    pub group_by: Option<String>,
+    /// Traits that are no features.
+    pub excluded_traits: Vec<String>,
+    /// The model is only to be looked at: whatever the gate says, another one goes on answering.
+    pub is_trial: bool,
 }
 
 /// Whole numbers up to here are exact in JSON.
@@ -132,6 +142,8 @@ const SEED_MAX: f64 = 9_007_199_254_740_992.0;
 const WORD_BYTES: usize = 32;
 /// Numbers of segments that a caller may ask for.
 const SEGMENTS: std::ops::RangeInclusive<f64> = 2.0..=20.0;
+/// Numbers of folds that a caller may ask for.
+const FOLDS: std::ops::RangeInclusive<f64> = 2.0..=20.0;
 
 impl TrainingParameters {
     /// Reads parameters as a caller wrote them; every fault is added to `violations`.
@@ -146,7 +158,14 @@ impl TrainingParameters {
                 ("k", ModelKind::Segments) => {
                     parameters.k = whole(key, value, SEGMENTS, violations).map(|k| k as usize);
                 }
+                ("promote", _) => parameters.is_trial = flag(key, value, violations) == Some(false),
                 ("cutoff_times", ModelKind::Churn) => parameters.cutoffs = times(key, value, violations),
+                ("label", ModelKind::Churn) => parameters.label = trait_key(key, value, violations),
+                ("group_by", ModelKind::Churn) => parameters.group_by = trait_key(key, value, violations),
+                ("exclude_traits", ModelKind::Churn) => parameters.excluded_traits = trait_keys(key, value, violations),
+                ("folds", ModelKind::Churn) => {
+                    parameters.folds = whole(key, value, FOLDS, violations).map(|folds| folds as u32);
+                }
                 ("horizon_days", ModelKind::Churn) => {
                     let days = limits::HORIZON.end().as_secs_f64() / 86_400.0;
                     parameters.horizon_days = whole(key, value, 1.0..=days, violations).map(|days| days as u32);
@@ -154,7 +173,19 @@ impl TrainingParameters {
                 _ => violations.add(&named(key, position), format!("is no parameter of {}", kind.name())),
             }
         }
+        parameters.check_together(map, violations);
         parameters
+    }
+
+    /// What fits alone need not fit together.
+    fn check_together(&self, map: &Map, violations: &mut Violations) {
+        let has_cutoffs = map.contains_key("cutoff_times");
+        if self.label.is_some() && has_cutoffs {
+            violations.add("label", "must not come with cutoff_times: it is known at one time, the latest");
+        }
+        if self.folds.is_some() && self.label.is_none() && self.cutoffs.len() != 1 {
+            violations.add("folds", "need a label or exactly one time in cutoff_times: of several, the latest judges");
+        }
     }
 }
 
@@ -173,6 +204,37 @@ fn whole(key: &str, value: &Value, range: std::ops::RangeInclusive<f64>, violati
             None
         }
     }
+}
+
+fn flag(key: &str, value: &Value, violations: &mut Violations) -> Option<bool> {
+    let Value::Bool(flag) = value else {
+        violations.add(key, "must be true or false");
+        return None;
+    };
+    Some(*flag)
+}
+
+/// The key of a trait. What it names need not exist: training says how many customers state it.
+fn trait_key(key: &str, value: &Value, violations: &mut Violations) -> Option<String> {
+    match value {
+        Value::Text(text) if (1..=limits::VALUE_KEY_BYTES).contains(&text.len()) => Some(text.clone()),
+        _ => {
+            violations.add(key, format!("must be the key of a trait, of 1 to {} bytes", limits::VALUE_KEY_BYTES));
+            None
+        }
+    }
+}
+
+fn trait_keys(key: &str, value: &Value, violations: &mut Violations) -> Vec<String> {
+    let Value::List(list) = value else {
+        violations.add(key, "must be a list of the keys of traits");
+        return Vec::new();
+    };
+    if list.len() > limits::VALUE_KEYS {
+        violations.add(key, format!("has {} items; the limit is {}", list.len(), limits::VALUE_KEYS));
+    }
+    let keys = list.iter().take(limits::VALUE_KEYS).enumerate();
+    keys.filter_map(|(position, item)| trait_key(&format!("{key}[{position}]"), item, violations)).collect()
 }
 
 fn time(key: &str, value: &Value, violations: &mut Violations) -> Option<Timestamp> {
@@ -232,6 +294,51 @@ mod tests {
             ],
         );
         assert_eq!(faults, ["cutoff_times[0]", "cutoff_times[1]", "horizon_days", "k", "sead"]);
+    }
+
+    #[test]
+    fn a_label_comes_with_folds_and_groups_and_without_cut_offs() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let entries = [
+            ("label", text("left")),
+            ("folds", Value::Number(5.0)),
+            ("group_by", text("household")),
+            ("exclude_traits", Value::List(vec![text("reason")])),
+            ("promote", Value::Bool(false)),
+        ];
+        let (parameters, faults) = parse(ModelKind::Churn, &entries);
+        assert!(faults.is_empty() && parameters.is_trial, "{faults:?}");
+        assert_eq!((parameters.label.as_deref(), parameters.folds), (Some("left"), Some(5)));
+        assert_eq!(
+            (parameters.group_by.as_deref(), parameters.excluded_traits),
+            (Some("household"), vec!["reason".to_owned()])
+        );
+
+        let faulty = [
+            ("label", text("")),
+            ("folds", Value::Number(1.0)),
+            ("group_by", text(&"k".repeat(129))),
+            ("exclude_traits", Value::List(vec![text("fine"), Value::Null])),
+            ("promote", text("no")),
+        ];
+        let keys = ["exclude_traits[1]", "folds", "group_by", "label", "promote"];
+        assert_eq!(parse(ModelKind::Churn, &faulty).1, keys);
+        assert_eq!(parse(ModelKind::Segments, &entries[..4]).1, ["exclude_traits", "folds", "group_by", "label"]);
+        assert!(parse(ModelKind::Segments, &entries[4..]).0.is_trial);
+    }
+
+    #[test]
+    fn folds_need_customers_of_one_time() {
+        let times = |count: usize| {
+            let times = ["2025-12-01T00:00:00Z", "2025-09-01T00:00:00Z"].map(|time| Value::Text(time.to_owned()));
+            ("cutoff_times", Value::List(times[..count].to_vec()))
+        };
+        let folds = || ("folds", Value::Number(5.0));
+        let label = || ("label", Value::Text("left".to_owned()));
+        assert!(parse(ModelKind::Churn, &[folds(), times(1)]).1.is_empty());
+        assert_eq!(parse(ModelKind::Churn, &[folds(), times(2)]).1, ["folds"]);
+        assert_eq!(parse(ModelKind::Churn, &[folds()]).1, ["folds"]);
+        assert_eq!(parse(ModelKind::Churn, &[label(), times(1)]).1, ["label"]);
     }
 
     #[test]

@@ -6,13 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::churn::{ChurnModel, format_1};
+use super::churn::{ChurnModel, format_1, format_2};
 use super::segments::SegmentModel;
 
 /// What every model begins with.
 const MAGIC: &[u8; 4] = b"RAPM";
-/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn.
-const VERSION: u16 = 2;
+/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn, format 3 traits.
+const VERSION: u16 = 3;
 const HEADER_BYTES: usize = 4 + 2 + 4 + 8;
 
 /// A model of any kind.
@@ -36,6 +36,22 @@ impl From<Model1> for Model {
         match model {
             Model1::Churn(model) => Self::Churn(model.into()),
             Model1::Segments(model) => Self::Segments(model),
+        }
+    }
+}
+
+/// A model as format 2 has it.
+#[derive(Deserialize)]
+enum Model2 {
+    Churn(format_2::ChurnModel),
+    Segments(SegmentModel),
+}
+
+impl From<Model2> for Model {
+    fn from(model: Model2) -> Self {
+        match model {
+            Model2::Churn(model) => Self::Churn(model.into()),
+            Model2::Segments(model) => Self::Segments(model),
         }
     }
 }
@@ -90,6 +106,7 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
     }
     let read = match version {
         1 => postcard::from_bytes::<Model1>(body).map(Model::from),
+        2 => postcard::from_bytes::<Model2>(body).map(Model::from),
         VERSION => postcard::from_bytes(body),
         _ => return Err(ArtifactError::Damaged),
     };

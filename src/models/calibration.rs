@@ -18,27 +18,23 @@ pub(super) enum Calibration {
     Sigmoid(Sigmoid),
 }
 
-/// A calibration, and the probabilities of its rows by calibrations of the other folds.
-pub(super) struct Calibrated {
-    pub(super) calibration: Calibration,
-    pub(super) held_out: Vec<f64>,
-}
-
 /// Fits a kind of calibration; `None` where it does not fit.
 type Fit = fn(&[f64], &[bool]) -> Option<Calibration>;
 
 impl Calibration {
     /// Fits the kind that has the smaller log loss on held-out folds; `folds` has the fold of each row.
-    pub(super) fn fit(scores: &[f64], outcomes: &[bool], folds: &[usize]) -> Calibrated {
-        let of_kind = |kind: Fit| Some((kind(scores, outcomes)?, held_out(kind, (scores, outcomes), folds)?));
-        let loss =
-            |held_out: &[f64]| held_out.iter().zip(outcomes).map(|(p, outcome)| log_loss(*p, *outcome)).sum::<f64>();
-        let (calibration, held_out) = [sigmoid as Fit, isotonic]
+    pub(super) fn fit(scores: &[f64], outcomes: &[bool], folds: &[usize]) -> Self {
+        let of_kind = |kind: Fit| {
+            let held_out = held_out(kind, (scores, outcomes), folds)?;
+            let loss: f64 = held_out.iter().zip(outcomes).map(|(p, outcome)| log_loss(*p, *outcome)).sum();
+            Some((kind(scores, outcomes)?, loss))
+        };
+        let (calibration, _) = [sigmoid as Fit, isotonic]
             .into_iter()
             .filter_map(of_kind)
-            .min_by(|a, b| loss(&a.1).total_cmp(&loss(&b.1)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
             .expect("an isotonic calibration fits whatever it is given");
-        Calibrated { calibration, held_out }
+        calibration
     }
 
     /// The probability of a score, within [1/(n+2), 1 − 1/(n+2)] of the n rows that it was fitted on.
@@ -107,17 +103,17 @@ mod tests {
     #[test]
     fn a_smooth_curve_fits_few_rows_and_steps_fit_what_is_a_step() {
         let (scores, outcomes, folds) = rows(300, |score| 1.0 / (1.0 + (-score).exp()));
-        assert_eq!(Calibration::fit(&scores, &outcomes, &folds).calibration.name(), "sigmoid");
+        assert_eq!(Calibration::fit(&scores, &outcomes, &folds).name(), "sigmoid");
         let (scores, outcomes, folds) = rows(3_000, |score| if score > 1.0 { 0.5 } else { 0.1 });
-        let calibrated = Calibration::fit(&scores, &outcomes, &folds);
-        assert_eq!(calibrated.calibration.name(), "isotonic");
-        assert!((calibrated.calibration.apply(2.0) - 0.5).abs() < 0.05);
+        let calibration = Calibration::fit(&scores, &outcomes, &folds);
+        assert_eq!(calibration.name(), "isotonic");
+        assert!((calibration.apply(2.0) - 0.5).abs() < 0.05);
     }
 
     #[test]
     fn no_row_is_judged_by_a_calibration_that_saw_it() {
         let (scores, mut outcomes, folds) = rows(300, |score| 1.0 / (1.0 + (-score).exp()));
-        let before = Calibration::fit(&scores, &outcomes, &folds).held_out;
+        let before = held_out(sigmoid, (&scores, &outcomes), &folds).expect("rises");
         outcomes.iter_mut().zip(&folds).filter(|row| *row.1 == 2).for_each(|(outcome, _)| *outcome = !*outcome);
         let after = held_out(sigmoid, (&scores, &outcomes), &folds).expect("rises");
         let same = |fold| (0..300).filter(|row| folds[*row] == fold).all(|row| before[row] == after[row]);
@@ -130,9 +126,8 @@ mod tests {
             [(vec![], vec![]), (vec![1.0; 4], vec![true; 4]), (vec![0.5; 3], vec![true, false, true])]
         {
             let folds = vec![0; scores.len()];
-            let calibrated = Calibration::fit(&scores, &outcomes, &folds);
-            assert!(calibrated.calibration.is_sound() && calibrated.held_out.len() == scores.len());
-            assert!((0.0..=1.0).contains(&calibrated.calibration.apply(0.0)));
+            let calibration = Calibration::fit(&scores, &outcomes, &folds);
+            assert!(calibration.is_sound() && (0.0..=1.0).contains(&calibration.apply(0.0)));
         }
     }
 }

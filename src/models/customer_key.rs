@@ -4,6 +4,7 @@ use super::sampling::mix;
 use crate::domain::id::ProfileId;
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
+use crate::domain::value::Value;
 
 /// A number that stands for a customer and looks random. Parts, samples and the order of rows follow it, so that they
 /// are chosen by the data and the seed: profile ids are drawn anew by every server, and the same customers would make
@@ -17,6 +18,12 @@ impl CustomerKey {
     /// The number of one training; another seed chooses others.
     pub(super) fn seeded(self, seed: u64) -> u64 {
         mix(mix(seed) ^ self.0)
+    }
+
+    /// What stands for all customers who state this value, where those belong together.
+    pub(super) fn of_group(value: &Value) -> Self {
+        let bytes = postcard::to_stdvec(value).expect("a value is plain data, which postcard writes without fail");
+        Self(digest(0, &bytes))
     }
 }
 

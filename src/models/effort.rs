@@ -88,8 +88,8 @@ fn answer(amounts: &[f64], raws: &[f64]) -> EffortPrediction {
     let present = SIGNALS.iter().zip(amounts).zip(raws).filter(|((_, amount), _)| **amount > 0.0);
     let contributions: Vec<Contribution> = present
         .map(|((signal, amount), raw)| Contribution {
-            feature: signal.name,
-            display_name: signal.display_name,
+            feature: signal.name.into(),
+            display_name: signal.display_name.into(),
             value: (signal.format)(*amount),
             contribution: share * raw,
         })

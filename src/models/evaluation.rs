@@ -25,6 +25,12 @@ impl Scores {
         self.scores.len().min(self.outcomes.len())
     }
 
+    /// Adds those of further rows.
+    pub fn extend(&mut self, more: Self) {
+        self.scores.extend(more.scores);
+        self.outcomes.extend(more.outcomes);
+    }
+
     /// True where there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,8 +1,10 @@
 //! Point-in-time examples: what was known about a customer at a cut-off, and what became of them.
 
 use super::customer_key::CustomerKey;
-use super::features::{self, Values, View};
+use super::features::{self, Values};
+use super::plan::Split;
 pub use super::plan::{Census, ChurnParameters, ChurnPlan};
+use super::traits::{self, Stated, Words};
 use crate::domain::event::Event;
 use crate::domain::fold::fold;
 use crate::domain::history::{Base, Whole};
@@ -10,10 +12,13 @@ use crate::domain::payload::{Payload, SubscriptionStatus};
 use crate::domain::profile::State;
 use crate::domain::settings::{ChurnKind, is_qualifying};
 use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
 
 /// Examples that are kept. Beyond them every second customer, chosen by hash, is given up, so that the memory of a
 /// training is bounded and the rest is still a fair sample.
 const ROWS_MAX: usize = 200_000;
+/// Traits that are kept of all examples together, likewise.
+const TRAITS_MAX: usize = 8_000_000;
 /// With a single cut-off one customer in so many is the test.
 const TEST_PARTS: u64 = 5;
 
@@ -22,6 +27,10 @@ const TEST_PARTS: u64 = 5;
 pub struct ChurnExamples {
     pub(super) plan: ChurnPlan,
     pub(super) rows: Vec<Example>,
+    /// What the traits of the rows are made of.
+    pub(super) words: Words,
+    /// Traits of all rows.
+    traits: usize,
     /// Customers whose hash ends in so many zero bits are kept.
     kept_bits: u32,
     rows_max: usize,
@@ -32,6 +41,8 @@ pub struct ChurnExamples {
 pub(super) struct Example {
     /// Stands for the customer: equal for all examples of one, and otherwise as good as random.
     pub(super) customer: u64,
+    /// Equal for all who belong together, and otherwise as good as random; of most customers, their own number.
+    pub(super) group: u64,
     /// Whether the example is for testing.
     pub(super) is_test: bool,
     /// Whether the customer left within the horizon after the cut-off.
@@ -40,12 +51,14 @@ pub(super) struct Example {
     pub(super) recency_days: f64,
     /// What was known at the cut-off.
     pub(super) values: Values,
+    /// What sources said about the customer until then.
+    pub(super) stated: Vec<Stated>,
 }
 
 impl ChurnExamples {
     /// No examples yet.
     pub fn new(plan: ChurnPlan) -> Self {
-        Self { plan, rows: Vec::new(), kept_bits: 0, rows_max: ROWS_MAX }
+        Self { plan, rows: Vec::new(), words: Words::default(), traits: 0, kept_bits: 0, rows_max: ROWS_MAX }
     }
 
     /// Adds a customer by their whole timeline, in canonical order.
@@ -74,35 +87,44 @@ impl ChurnExamples {
                 fold(&mut state, event);
             }
             past = known;
-            self.rows.extend(self.example(hash, cutoff, &state, &timeline[past..]));
+            let example = self.example(hash, cutoff, &state, &timeline[past..]);
+            self.traits += example.as_ref().map_or(0, |example| example.stated.len());
+            self.rows.extend(example);
         }
         self.thin_out();
     }
 
     /// The example of a customer at a cut-off, unless they have no part in the question.
-    fn example(&self, customer: u64, cutoff: Timestamp, state: &State, future: &[Event]) -> Option<Example> {
+    fn example(&mut self, customer: u64, cutoff: Timestamp, state: &State, future: &[Event]) -> Option<Example> {
         let meaning = &self.plan.meaning;
-        let view = View::new(state, cutoff, &meaning.qualifying_events);
-        if !has_part(meaning.kind, state, &view) {
+        let view = meaning.view(state, cutoff);
+        if !meaning.concerns(state, &view) {
             return None;
         }
         let end = cutoff.plus(meaning.horizon);
         let mut window = future.iter().take_while(|event| event.times.event <= end);
-        let left = match meaning.kind {
-            ChurnKind::Inactivity => !window.any(|event| is_qualifying(&event.payload, &meaning.qualifying_events)),
-            ChurnKind::Contractual => window.any(|event| ends_subscription(&event.payload)),
+        let left = match (&meaning.label, meaning.kind) {
+            (Some(label), _) => stated_label(&state.traits.get(label)?.value)?,
+            (None, ChurnKind::Inactivity) => {
+                !window.any(|event| is_qualifying(&event.payload, &meaning.qualifying_events))
+            }
+            (None, ChurnKind::Contractual) => window.any(|event| ends_subscription(&event.payload)),
         };
         let last = view.active().or(state.activity.all).map(|tally| tally.last)?;
+        let group = self.plan.group_by.as_ref().and_then(|key| state.traits.get(key));
+        let group = group.map_or(customer, |group| CustomerKey::of_group(&group.value).seeded(self.plan.seed));
         Some(Example {
             customer,
-            is_test: if self.plan.has_single_cutoff() {
-                (customer >> 32).is_multiple_of(TEST_PARTS)
-            } else {
-                cutoff == self.plan.test
+            group,
+            is_test: match self.plan.split {
+                Split::LaterWindow => cutoff == self.plan.test,
+                Split::Fifth => (group >> 32).is_multiple_of(TEST_PARTS),
+                Split::Folds(_) => false,
             },
             left,
             recency_days: cutoff.days_since(last).max(0.0),
             values: features::extract(&view),
+            stated: self.words.keep(traits::cells(view.traits())),
         })
     }
 
@@ -111,10 +133,16 @@ impl ChurnExamples {
     }
 
     fn thin_out(&mut self) {
-        while self.rows.len() > self.rows_max {
+        while self.rows.len() > self.rows_max || self.traits > TRAITS_MAX {
             self.kept_bits += 1;
             let bits = self.kept_bits;
             self.rows.retain(|row| row.customer.trailing_zeros() >= bits);
+            let mut words = Words::default();
+            for row in &mut self.rows {
+                row.stated = self.words.moved(&row.stated, &mut words);
+            }
+            self.words = words;
+            self.traits = self.rows.iter().map(|row| row.stated.len()).sum();
         }
     }
 
@@ -132,12 +160,13 @@ impl ChurnExamples {
     }
 }
 
-/// Whether the question of leaving makes sense for a customer: who never was active cannot go quiet, and who has no
-/// live subscription cannot cancel it.
-pub(super) fn has_part(kind: ChurnKind, state: &State, view: &View<'_>) -> bool {
-    match kind {
-        ChurnKind::Inactivity => view.active().is_some(),
-        ChurnKind::Contractual => state.subscription.as_ref().is_some_and(|s| s.status.is_live()),
+/// Whether a trait says that the customer left: true or false, or 1 or 0. Anything else says nothing.
+fn stated_label(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(left) => Some(*left),
+        Value::Number(1.0) => Some(true),
+        Value::Number(0.0) => Some(false),
+        _ => None,
     }
 }
 
@@ -156,7 +185,8 @@ mod tests {
     use crate::domain::payload::ContactKind;
     use crate::domain::settings::ChurnDefinition;
     use crate::domain::time::days;
-    use crate::models::fixture::{contact, day, id, purchase, refund, shop, subscription};
+    use crate::models::features::View;
+    use crate::models::fixture::{contact, day, id, identify, purchase, refund, shop, subscription};
 
     /// Cut-offs at day 100 and 200 with a horizon of 90 days.
     fn plan(kind: ChurnKind) -> ChurnPlan {
@@ -166,6 +196,18 @@ mod tests {
         let cutoff_times = vec![day(100.0), day(200.0)];
         let parameters = ChurnParameters { cutoff_times, seed: 1, ..Default::default() };
         ChurnPlan::new(&definition, &parameters, &census).expect("fits")
+    }
+
+    /// Everything that customers state, told by the trait `left`; `home` says who belongs together.
+    fn labelled(customers: &[&[Event]]) -> ChurnExamples {
+        let census =
+            Census { customers: 1, first_time: Some(day(0.0)), last_time: Some(day(400.0)), has_purchases: true };
+        let [label, group_by] = ["left", "home"].map(|key| Some(key.to_owned()));
+        let parameters = ChurnParameters { label, group_by, seed: 1, ..Default::default() };
+        let plan = ChurnPlan::new(&ChurnDefinition::default(), &parameters, &census).expect("fits");
+        let mut examples = ChurnExamples::new(plan);
+        (1..).zip(customers).for_each(|(number, timeline)| examples.add(id(number), timeline));
+        examples
     }
 
     fn rows(kind: ChurnKind, timeline: &[Event]) -> Vec<Example> {
@@ -184,9 +226,11 @@ mod tests {
             refund(101.0, 5.0),
             subscription(102.0, SubscriptionStatus::Cancelled),
             purchase(103.0, 1e6),
+            identify(104.0, &[("closed_because", Value::Text("moved".to_owned()))]),
         ]);
         let (before, after) = (rows(ChurnKind::Inactivity, &known), rows(ChurnKind::Inactivity, &planted));
-        assert_eq!(before[0].values, after[0].values);
+        assert_eq!((&before[0].values, &before[0].stated), (&after[0].values, &after[0].stated));
+        assert_eq!((after[0].stated.len(), after[1].stated.len()), (0, 1));
         assert_eq!((before[0].left, after[0].left), (true, false));
         assert_ne!(before[1].values, after[1].values, "at the next cut-off they are known");
     }
@@ -198,6 +242,50 @@ mod tests {
         assert!(!left(100.000_001));
         assert!(!left(190.0));
         assert!(left(190.000_001));
+    }
+
+    #[test]
+    fn a_trait_is_known_as_it_was_at_the_cutoff() {
+        let plan = |at, plan: &str| identify(at, &[("plan", Value::Text(plan.to_owned()))]);
+        let timeline = [purchase(1.0, 5.0), plan(50.0, "basic"), plan(150.0, "pro"), plan(250.0, "gone")];
+        let mut examples = ChurnExamples::new(super::tests::plan(ChurnKind::Inactivity));
+        examples.add(id(1), &timeline);
+        let known = |row: usize| examples.words.cells(&examples.rows[row].stated).collect::<Vec<_>>();
+        assert_eq!([known(0), known(1)], ["basic", "pro"].map(|text| vec![("plan", traits::Cell::Text(text))]));
+    }
+
+    #[test]
+    fn a_label_is_what_the_trait_says_and_who_states_none_is_no_example() {
+        let customer = |value: Value| [purchase(1.0, 5.0), identify(2.0, &[("left", value)])];
+        let stated = [
+            customer(Value::Bool(true)),
+            customer(Value::Number(0.0)),
+            customer(Value::Number(1.0)),
+            customer(Value::Text("yes".to_owned())),
+            customer(Value::Number(2.0)),
+            customer(Value::List(Vec::new())),
+        ];
+        let nothing = [purchase(1.0, 5.0)];
+        let customers: Vec<&[Event]> = stated.iter().map(<[_; _]>::as_slice).chain([&nothing[..]]).collect();
+        let left: Vec<bool> = labelled(&customers).rows.iter().map(|row| row.left).collect();
+        assert_eq!(left, [true, false, true]);
+    }
+
+    #[test]
+    fn who_belongs_together_has_one_group_and_everybody_else_their_own() {
+        let home = |home: Value| [identify(2.0, &[("left", Value::Bool(true)), ("home", home)])];
+        let customers = ["a", "b", "a"].map(|text| home(Value::Text(text.to_owned())));
+        let alone = [identify(2.0, &[("left", Value::Bool(false))])];
+        let rows = labelled(&[&customers[0], &customers[1], &customers[2], &alone]).rows;
+        let groups: Vec<u64> = rows.iter().map(|row| row.group).collect();
+        assert!(groups[0] == groups[2] && groups[0] != groups[1] && groups[3] == rows[3].customer, "{groups:?}");
+    }
+
+    #[test]
+    fn what_has_no_dates_says_nothing_by_the_order_in_which_it_came() {
+        let customer = |at| [purchase(at, 5.0), identify(at + 0.001, &[("left", Value::Bool(true))])];
+        let rows = labelled(&[&customer(399.5), &customer(399.9)]).rows;
+        assert_eq!(rows[0].values, rows[1].values);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Training and serving go through the same table, so they cannot differ. Windows and ages are evaluated at `now`:
 //! a feature changes with time although nothing is written.
 
+use super::schema::Shape;
 use crate::domain::money::Currency;
 use crate::domain::payload::SubscriptionStatus;
 use crate::domain::profile::State;
 use crate::domain::profile::activity::Tally;
 use crate::domain::profile::surveys::Scores;
+use crate::domain::profile::traits::Traits;
 use crate::domain::time::Timestamp;
 
 /// One thing that models know about a customer.
@@ -51,6 +53,7 @@ pub struct View<'a> {
     state: &'a State,
     now: Timestamp,
     active: Option<Tally>,
+    whole_days: bool,
 }
 
 /// The values of all [`FEATURES`], in their order and units; `None` where the customer has no such value.
@@ -192,14 +195,17 @@ impl Feature {
 }
 
 impl Unit {
-    /// The value as linear models and distances look at it: amounts that span orders of magnitude by `ln(1 + |x|)`
-    /// with their sign, everything bounded as it is.
+    /// The value as linear models and distances look at it: amounts that span orders of magnitude on a logarithmic scale,
+    /// everything bounded as it is.
     pub fn shape(self, value: f64) -> f64 {
+        self.shapes().iter().fold(value, |value, shape| shape.apply(value))
+    }
+
+    /// The one way in which they look at it.
+    pub(super) fn shapes(self) -> &'static [Shape] {
         match self {
-            Self::Count | Self::Days | Self::Hours | Self::Money | Self::Ratio | Self::Change => {
-                value.abs().ln_1p().copysign(value)
-            }
-            Self::Share | Self::Score | Self::Flag => value,
+            Self::Count | Self::Days | Self::Hours | Self::Money | Self::Ratio | Self::Change => &[Shape::Logarithmic],
+            Self::Share | Self::Score | Self::Flag => &[Shape::Plain],
         }
     }
 }
@@ -207,7 +213,18 @@ impl Unit {
 impl<'a> View<'a> {
     /// A customer at `now`; `qualifying_events` names the events that show they are still here.
     pub fn new(state: &'a State, now: Timestamp, qualifying_events: &[String]) -> Self {
-        Self { state, now, active: qualifying(state, qualifying_events) }
+        Self { state, now, active: qualifying(state, qualifying_events), whole_days: false }
+    }
+
+    /// The same customer with ages in whole days. Data without dates happen when they are imported: what lies between
+    /// two of their events says in which order they came, and nothing about the customers.
+    pub fn in_whole_days(self) -> Self {
+        Self { whole_days: true, ..self }
+    }
+
+    /// What sources say about the customer.
+    pub(super) fn traits(&self) -> &'a Traits {
+        &self.state.traits
     }
 
     /// Qualifying events so far, with their first and last time.
@@ -222,7 +239,8 @@ impl<'a> View<'a> {
 
     /// Days since a time; an event of this very moment, or one that a clock put ahead of us, is 0 days old.
     fn age(&self, time: Option<Timestamp>) -> Option<f64> {
-        time.map(|time| self.now.days_since(time).max(0.0))
+        let age = self.now.days_since(time?).max(0.0);
+        Some(if self.whole_days { age.floor() } else { age })
     }
 
     fn all(&self) -> Option<Tally> {

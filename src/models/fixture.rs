@@ -9,11 +9,11 @@ use crate::domain::id::ProfileId;
 use crate::domain::identifier::Identifier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::payload::{
-    ContactKind, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, Track,
+    ContactKind, Identify, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, Track,
 };
 use crate::domain::profile::{Profile, State};
 use crate::domain::time::Timestamp;
-use crate::domain::value::Map;
+use crate::domain::value::{Map, Value};
 use crate::models::examples::{Census, ChurnExamples, ChurnPlan};
 
 /// A customer with their timeline.
@@ -56,6 +56,11 @@ fn order(amount: f64) -> Purchase {
         items: Vec::new(),
         refund: false,
     }
+}
+
+pub(super) fn identify(at: f64, traits: &[(&str, Value)]) -> Event {
+    let traits = traits.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    event(at, "", Payload::Identify(Identify { traits, traits_once: Map::new() }))
 }
 
 pub(super) fn track(at: f64, name: &str) -> Event {

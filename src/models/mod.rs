@@ -15,6 +15,7 @@ pub mod features;
 pub mod logistic;
 pub mod repurchase;
 pub mod segments;
+pub mod traits;
 
 mod bootstrap;
 mod calibration;
@@ -28,3 +29,4 @@ mod plan;
 mod regression;
 mod sampling;
 mod scaling;
+mod schema;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::features::View;
 use crate::domain::payload::Payload;
-use crate::domain::profile::Profile;
+use crate::domain::profile::{Profile, State};
 use crate::domain::settings::{ChurnDefinition, ChurnKind};
 use crate::domain::time::{Timestamp, days};
 
@@ -16,6 +17,8 @@ const CUTOFF_STEP: Duration = days(30);
 const CUTOFFS: usize = 6;
 /// Shortest history before a cut-off that is chosen.
 const HISTORY: Duration = days(30);
+/// Folds where a label is given and no number of them.
+const LABEL_FOLDS: u64 = 5;
 
 /// What a workspace holds, as far as a plan depends on it. One pass over the profiles fills it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,11 +55,29 @@ pub struct ChurnParameters {
     pub earliest: Timestamp,
     /// Where all randomness comes from.
     pub seed: u64,
+    /// The trait that says of each customer whether they left, where events do not.
+    pub label: Option<String>,
+    /// Parts of the customers, each of which is told by models of the others. Needs a label or one cut-off; a label alone
+    /// means five.
+    pub folds: Option<u64>,
+    /// The trait whose values say which customers belong together: they are never in different parts.
+    pub group_by: Option<String>,
+    /// Traits that are no features.
+    pub excluded: Vec<String>,
 }
 
 impl Default for ChurnParameters {
     fn default() -> Self {
-        Self { cutoff_times: Vec::new(), horizon: None, earliest: Timestamp::MIN, seed: 0 }
+        Self {
+            cutoff_times: Vec::new(),
+            horizon: None,
+            earliest: Timestamp::MIN,
+            seed: 0,
+            label: None,
+            folds: None,
+            group_by: None,
+            excluded: Vec::new(),
+        }
     }
 }
 
@@ -69,6 +90,38 @@ pub(super) struct Meaning {
     pub(super) horizon: Duration,
     /// Events that show a customer is still here, never empty.
     pub(super) qualifying_events: Vec<String>,
+    /// The trait that says who left; events say nothing about it then.
+    pub(super) label: Option<String>,
+}
+
+impl Meaning {
+    /// A customer as models of this meaning look at them. Training and serving both come through here.
+    pub(super) fn view<'a>(&self, state: &'a State, now: Timestamp) -> View<'a> {
+        let view = View::new(state, now, &self.qualifying_events);
+        // Where a label is needed, events often have no dates of their own.
+        if self.label.is_some() { view.in_whole_days() } else { view }
+    }
+
+    /// Whether the question of leaving makes sense for a customer: who never was active cannot go quiet, and who has no
+    /// live subscription cannot cancel it. A label may be asked about of everybody who is known.
+    pub(super) fn concerns(&self, state: &State, view: &View<'_>) -> bool {
+        match (&self.label, self.kind) {
+            (Some(_), _) => state.activity.all.is_some(),
+            (None, ChurnKind::Inactivity) => view.active().is_some(),
+            (None, ChurnKind::Contractual) => state.subscription.as_ref().is_some_and(|s| s.status.is_live()),
+        }
+    }
+}
+
+/// How what is learned is kept apart from what it is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Split {
+    /// Judged at a later cut-off.
+    LaterWindow,
+    /// Judged by a fifth of the customers.
+    Fifth,
+    /// Every part of the customers is judged by models of the others.
+    Folds(u64),
 }
 
 /// A resolved definition of churn with the points in time to learn from.
@@ -80,6 +133,10 @@ pub struct ChurnPlan {
     pub(super) test: Timestamp,
     /// Cut-offs that were asked for and end less than a horizon before the test.
     pub(super) dropped: Vec<Timestamp>,
+    pub(super) split: Split,
+    pub(super) group_by: Option<String>,
+    /// Traits that are no features: the label, what groups, and what the caller leaves out.
+    pub(super) excluded: Vec<String>,
     pub(super) seed: u64,
 }
 
@@ -96,18 +153,23 @@ impl ChurnPlan {
         let mut asked = parameters.cutoff_times.clone();
         asked.sort_unstable();
         asked.dedup();
-        let (test, training, dropped) = match asked.pop() {
-            Some(test) => checked(test, asked, horizon, last)?,
-            None => chosen(first.plus(HISTORY.max(horizon / 2)).max(parameters.earliest), last, horizon)?,
+        let (test, training, dropped) = match (&parameters.label, asked.pop()) {
+            // All that is known may be looked at: the outcome is no event.
+            (Some(_), _) => (last, Vec::new(), Vec::new()),
+            (None, Some(test)) => checked(test, asked, horizon, last)?,
+            (None, None) => chosen(first.plus(HISTORY.max(horizon / 2)).max(parameters.earliest), last, horizon)?,
         };
-        let meaning =
-            Meaning { kind: definition.kind, horizon, qualifying_events: qualifying_events(definition, census) };
-        Ok(Self { meaning, training, test, dropped, seed: parameters.seed })
-    }
-
-    /// True where one cut-off serves both training and test, which then differ in their customers.
-    pub(super) fn has_single_cutoff(&self) -> bool {
-        self.training.is_empty()
+        let split = match (parameters.folds.or(parameters.label.as_ref().map(|_| LABEL_FOLDS)), training.is_empty()) {
+            (_, false) => Split::LaterWindow,
+            (None, true) => Split::Fifth,
+            (Some(folds), true) => Split::Folds(folds),
+        };
+        let qualifying_events = qualifying_events(definition, census);
+        let meaning = Meaning { kind: definition.kind, horizon, qualifying_events, label: parameters.label.clone() };
+        let group_by = parameters.group_by.clone();
+        let excluded = [&parameters.label, &group_by].into_iter().flatten().chain(&parameters.excluded);
+        let excluded = excluded.cloned().collect();
+        Ok(Self { meaning, training, test, dropped, split, group_by, excluded, seed: parameters.seed })
     }
 
     /// All cut-offs, ascending; the last one is the test.
@@ -197,7 +259,7 @@ mod tests {
     #[test]
     fn a_short_history_leaves_a_single_cutoff_and_a_shorter_one_none() {
         let plan_of_one = plan(&[], 200).expect("one cut-off");
-        assert!(plan_of_one.has_single_cutoff());
+        assert_eq!(plan_of_one.split, Split::Fifth);
         assert!(matches!(plan(&[], 130), Err(Error::NotEnoughData(_))));
     }
 
@@ -211,7 +273,24 @@ mod tests {
     fn cutoffs_without_an_outcome_or_without_an_earlier_window_are_refused() {
         assert!(matches!(plan(&[250], 300), Err(Error::NotEnoughData(_))));
         assert!(matches!(plan(&[150, 200], 300), Err(Error::NotEnoughData(_))));
-        assert!(plan(&[200], 300).expect("one").has_single_cutoff());
+        assert_eq!(plan(&[200], 300).expect("one").split, Split::Fifth);
+    }
+
+    #[test]
+    fn a_label_has_one_cut_off_that_knows_everything_and_folds() {
+        let parameters = ChurnParameters {
+            label: Some("left".to_owned()),
+            group_by: Some("household".to_owned()),
+            excluded: vec!["reason".to_owned()],
+            ..Default::default()
+        };
+        let plan = |parameters: &ChurnParameters| {
+            ChurnPlan::new(&ChurnDefinition::default(), parameters, &census(1)).expect("a label needs no history")
+        };
+        let found = plan(&parameters);
+        assert_eq!((found.test, found.training.len(), found.split), (day(1), 0, Split::Folds(LABEL_FOLDS)));
+        assert_eq!(found.excluded, ["left", "household", "reason"]);
+        assert_eq!(plan(&ChurnParameters { folds: Some(3), ..parameters }).split, Split::Folds(3));
     }
 
     #[test]

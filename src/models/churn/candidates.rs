@@ -3,34 +3,42 @@
 use super::rhythm::Rhythm;
 use super::scorer::Scorer;
 use super::trees::Trees;
-use super::{ChurnModel, FOLDS, fold_of};
+use super::{ChurnModel, FOLDS};
 use crate::domain::settings::ChurnKind;
-use crate::models::calibration::{Calibrated, Calibration};
+use crate::models::calibration::Calibration;
 use crate::models::error::{Error, Part, Progress, report};
-use crate::models::examples::{ChurnPlan, Example};
-use crate::models::features::Values;
+use crate::models::examples::{ChurnExamples, ChurnPlan, Example};
 use crate::models::regression::Design;
+use crate::models::schema::{Known, Schema};
+use crate::models::traits::{Learned, learn};
 
-/// A model that may come to answer.
-pub(super) struct Candidate {
-    pub(super) model: ChurnModel,
-    /// The probability of each training row, by models and calibrations that were fitted without its fold.
-    pub(super) held_out: Vec<f64>,
+/// Fits the transparent model first, then its challengers. A challenger that cannot be fitted does not compete.
+pub(super) fn fit(
+    examples: &ChurnExamples,
+    rows: &[&Example],
+    progress: &dyn Progress,
+) -> Result<Vec<ChurnModel>, Error> {
+    let learned = traits_of(examples, rows);
+    let schema = Schema::new(learned.features);
+    let known: Vec<Vec<Option<f64>>> =
+        rows.iter().map(|row| schema.train(&row.values, &row.stated, &examples.words)).collect();
+    let training = Training::new((&examples.plan, &schema), rows, &known);
+    let mut scored = vec![training.linear(&Part::new(progress, 0.0, 0.2))?];
+    scored.extend(challenger(training.trees(&Part::new(progress, 0.2, 0.7)))?);
+    if examples.plan.meaning.kind == ChurnKind::Inactivity && examples.plan.meaning.label.is_none() {
+        scored.extend(challenger(training.rhythm(&Part::new(progress, 0.7, 0.9)))?);
+    }
+    Ok(scored.into_iter().map(|scored| training.model(scored)).collect())
+}
+
+/// What the traits of some rows are to a model that learns from them.
+pub(super) fn traits_of(examples: &ChurnExamples, rows: &[&Example]) -> Learned {
+    let stated = rows.iter().map(|row| (row.customer, examples.words.cells(&row.stated)));
+    learn(stated, &examples.plan.excluded)
 }
 
 /// A scorer, and the score of each training row by scorers that were fitted without its fold.
 type Scored = (Scorer, Vec<f64>);
-
-/// Fits the transparent model first, then its challengers. A challenger that cannot be fitted does not compete.
-pub(super) fn fit(plan: &ChurnPlan, rows: &[&Example], progress: &dyn Progress) -> Result<Vec<Candidate>, Error> {
-    let training = Training::new(plan, rows);
-    let mut scored = vec![training.linear(&Part::new(progress, 0.0, 0.2))?];
-    scored.extend(challenger(training.trees(&Part::new(progress, 0.2, 0.7)))?);
-    if plan.meaning.kind == ChurnKind::Inactivity {
-        scored.extend(challenger(training.rhythm(&Part::new(progress, 0.7, 0.9)))?);
-    }
-    Ok(scored.into_iter().map(|scored| training.candidate(scored)).collect())
-}
 
 /// A challenger has no part where it cannot be fitted; that training was to stop goes on.
 fn challenger(fitted: Result<Scored, Error>) -> Result<Option<Scored>, Error> {
@@ -44,38 +52,47 @@ fn challenger(fitted: Result<Scored, Error>) -> Result<Option<Scored>, Error> {
 /// The rows that all candidates are fitted on.
 struct Training<'a> {
     plan: &'a ChurnPlan,
+    schema: &'a Schema,
     rows: &'a [&'a Example],
-    values: Vec<&'a Values>,
+    known: Vec<&'a Known>,
     left: Vec<bool>,
-    /// The fold of each row; all rows of a customer share one.
+    /// The fold of each row; all rows of a customer, and of those who belong together, share one.
     folds: Vec<usize>,
 }
 
 impl<'a> Training<'a> {
-    fn new(plan: &'a ChurnPlan, rows: &'a [&'a Example]) -> Self {
+    fn new(
+        (plan, schema): (&'a ChurnPlan, &'a Schema),
+        rows: &'a [&'a Example],
+        known: &'a [Vec<Option<f64>>],
+    ) -> Self {
         Self {
             plan,
+            schema,
             rows,
-            values: rows.iter().map(|row| &row.values).collect(),
+            known: known.iter().map(Vec::as_slice).collect(),
             left: rows.iter().map(|row| row.left).collect(),
-            folds: rows.iter().map(|row| fold_of(row, FOLDS) as usize).collect(),
+            folds: rows.iter().map(|row| ((row.group >> 16 & 0xffff) % FOLDS) as usize).collect(),
         }
     }
 
-    fn candidate(&self, (scorer, scores): Scored) -> Candidate {
-        let Calibrated { calibration, held_out } = Calibration::fit(&scores, &self.left, &self.folds);
+    fn model(&self, (scorer, scores): Scored) -> ChurnModel {
+        let calibration = Calibration::fit(&scores, &self.left, &self.folds);
         let base_rate = self.left.iter().filter(|left| **left).count() as f64 / self.left.len().max(1) as f64;
-        let model = ChurnModel { meaning: self.plan.meaning.clone(), base_rate, scorer, calibration };
-        Candidate { model, held_out }
+        let (meaning, schema) = (self.plan.meaning.clone(), self.schema.clone());
+        ChurnModel { meaning, base_rate, schema, scorer, calibration, held_out_loss: None }
     }
 
     fn linear(&self, progress: &dyn Progress) -> Result<Scored, Error> {
-        let design = Design::new(&self.values);
-        self.cross_fit(progress, |rows| Ok(Scorer::Linear(design.fit(rows, &self.left)?)))
+        let design = Design::new(self.schema, &self.known);
+        report(progress, 0.0)?;
+        let penalty = design.penalty(&self.left, &self.folds)?;
+        let fit = |rows: &[usize]| Ok(Scorer::Linear(design.fit(rows, &self.left, penalty)?));
+        self.cross_fit(&Part::new(progress, 0.5, 1.0), fit)
     }
 
     fn trees(&self, progress: &dyn Progress) -> Result<Scored, Error> {
-        let (trees, scores) = Trees::fit(&self.values, &self.left, &self.folds, progress)?;
+        let (trees, scores) = Trees::fit((self.schema, &self.known), &self.left, &self.folds, progress)?;
         Ok((Scorer::Trees(trees), scores))
     }
 
@@ -84,7 +101,7 @@ impl<'a> Training<'a> {
         self.cross_fit(progress, |rows| {
             // The cut-offs of a customer follow each other: the last one knows most.
             let customers = rows.chunk_by(|a, b| self.rows[*a].customer == self.rows[*b].customer);
-            let latest: Vec<&Values> = customers.filter_map(<[usize]>::last).map(|row| self.values[*row]).collect();
+            let latest: Vec<&Known> = customers.filter_map(<[usize]>::last).map(|row| self.known[*row]).collect();
             Ok(Scorer::Rhythm(Rhythm::fit(&latest, horizon_days)?))
         })
     }
@@ -100,7 +117,7 @@ impl<'a> Training<'a> {
             report(progress, fold as f64 / FOLDS as f64)?;
             let (held_out, others): (Vec<_>, Vec<_>) = (0..self.rows.len()).partition(|row| self.folds[*row] == fold);
             let scorer = fit(&others)?;
-            held_out.into_iter().for_each(|row| scores[row] = scorer.log_odds(self.values[row]));
+            held_out.into_iter().for_each(|row| scores[row] = scorer.log_odds(self.known[row]));
         }
         let everyone: Vec<usize> = (0..self.rows.len()).collect();
         Ok((fit(&everyone)?, scores))

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
+use super::format_2::{Meaning, Regression};
 use super::scorer::Scorer;
 use crate::models::calibration::{Calibration, Isotonic};
-use crate::models::plan::Meaning;
-use crate::models::regression::Regression;
+use crate::models::schema::Schema;
 
 /// There was one kind of scorer and one of calibration.
 #[derive(Deserialize)]
@@ -18,7 +18,13 @@ pub(in crate::models) struct ChurnModel {
 
 impl From<ChurnModel> for super::ChurnModel {
     fn from(ChurnModel { meaning, base_rate, regression, calibration }: ChurnModel) -> Self {
-        let (scorer, calibration) = (Scorer::Linear(regression), Calibration::Isotonic(calibration));
-        Self { meaning, base_rate, scorer, calibration }
+        Self {
+            meaning: meaning.into(),
+            base_rate,
+            schema: Schema::default(),
+            scorer: Scorer::Linear(regression.into()),
+            calibration: Calibration::Isotonic(calibration),
+            held_out_loss: None,
+        }
     }
 }

@@ -2,94 +2,93 @@
 
 use std::cmp::Ordering;
 
-use super::candidates::Candidate;
+use super::contest::{Contest, Entry};
 use super::selection::{Selection, difference, losses, select};
-use super::{ChurnModel, TrainedChurn};
+use super::{ChurnModel, TrainedChurn, candidates};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
 use crate::models::bootstrap::{Interval, intervals};
 use crate::models::card;
-use crate::models::evaluation::{Ranking, ReliabilityBin, Scores, auc, brier, expected_calibration_error, reliability};
+use crate::models::evaluation::{Ranking, ReliabilityBin, Scores, brier, expected_calibration_error, reliability};
 use crate::models::examples::{ChurnExamples, ChurnPlan, Example};
+use crate::models::plan::Split;
+use crate::models::traits::LeftOut;
 
-/// Picks one of the candidates by the test rows, which none of them has seen, and judges it beside the previous model.
+/// Picks one of the models by the test rows, which none of them has seen, and judges it beside the previous model.
 pub(super) fn judge(
     examples: &ChurnExamples,
-    mut candidates: Vec<Candidate>,
+    Contest { mut entries, test }: Contest<'_>,
     previous: Option<&ChurnModel>,
 ) -> TrainedChurn {
-    let test: Vec<&Example> = examples.sorted().into_iter().filter(|row| row.is_test).collect();
     let seed = examples.plan.seed;
-    let scores: Vec<Scores> = candidates.iter().map(|candidate| scores_of(&candidate.model, &test)).collect();
-    let losses: Vec<Vec<f64>> = scores.iter().map(|scores| losses(&scores.scores, &scores.outcomes)).collect();
+    let losses: Vec<Vec<f64>> =
+        entries.iter().map(|entry| losses(&entry.scores.scores, &entry.scores.outcomes)).collect();
     let selection = select(&losses, seed);
-    let compared = describe_candidates(&candidates, &scores, &losses, &selection);
-    let model = candidates.swap_remove(selection.picked).model;
+    let mut figures: Vec<Map> = entries.iter().map(|entry| metrics(&entry.scores, seed)).collect();
+    let compared = describe_candidates(&entries, &figures, &losses, &selection);
+    let Entry { mut model, scores } = entries.swap_remove(selection.picked);
+    let mut metrics = figures.swap_remove(selection.picked);
+    let baseline = recency_baseline(&test, &scores.outcomes, seed);
+    metrics.extend(baseline.get("auc").map(|auc| ("recency_baseline_auc".to_owned(), auc.clone())));
 
-    let comparable = previous.filter(|previous| previous.meaning == model.meaning);
-    let scores = &scores[selection.picked];
-    let metrics = metrics(scores, &test, seed);
-    let verdict = verdict(&model, scores, comparable.map(|previous| scores_of(previous, &test)).as_ref(), seed);
+    let [log_loss] = intervals(test.len(), seed, |weights| [mean(&losses[selection.picked], weights)]);
+    model.held_out_loss = Some((log_loss.low, log_loss.high));
+    let before = Before::new(examples, &test, previous, &model);
+    let verdict = verdict(&model, &scores, &before, seed);
     let mut card = metrics.clone();
-    card.extend(describe_data(examples, &model));
+    card.extend(describe_data(examples, &model, &test));
     card.extend(describe_model(&model));
     card.extend(compared);
-    card.insert("reliability".to_owned(), reliability_bins(scores));
+    card.insert("recency_baseline".to_owned(), Value::Map(baseline));
+    card.insert("reliability".to_owned(), reliability_bins(&scores));
     card.insert("gate".to_owned(), card::text(verdict.reason));
-    card.insert("previous_model".to_owned(), describe_previous(previous, comparable, &test, seed));
+    card.insert("previous_model".to_owned(), before.describe(seed));
     TrainedChurn { model, card, metrics, promote: verdict.promote }
 }
 
 /// Which models were compared with which figures, and why one was picked.
-fn describe_candidates(candidates: &[Candidate], scores: &[Scores], losses: &[Vec<f64>], selection: &Selection) -> Map {
-    let name = |candidate: &Candidate| candidate.model.scorer.name();
-    let entries = (0..candidates.len()).map(|index| {
+fn describe_candidates(entries: &[Entry], figures: &[Map], losses: &[Vec<f64>], selection: &Selection) -> Map {
+    let value = |index: usize, figure: &str| match figures[index].get(figure) {
+        Some(Value::Map(interval)) => interval.get("value").cloned().unwrap_or(Value::Null),
+        _ => Value::Null,
+    };
+    let about = (0..entries.len()).map(|index| {
         card::map([
-            ("model", card::text(name(&candidates[index]))),
-            ("calibration", card::text(candidates[index].model.calibration.name())),
+            ("model", card::text(entries[index].model.kind())),
+            ("calibration", card::text(entries[index].model.calibration.name())),
             ("log_loss", card::number(losses[index].iter().sum::<f64>() / losses[index].len() as f64)),
             ("log_loss_above_first", card::interval(selection.differences[index])),
-            ("auc", card::number(auc(&scores[index]))),
+            ("auc", value(index, "auc")),
+            ("metrics", Value::Map(figures[index].clone())),
         ])
     });
-    let challengers: Vec<&str> = candidates[1..].iter().map(name).collect();
-    let (first, picked) = (name(&candidates[0]), name(&candidates[selection.picked]));
-    let Interval { value, low, high } = selection.differences[selection.picked];
+    let challengers: Vec<&str> = entries[1..].iter().map(|entry| entry.model.kind()).collect();
+    let (first, picked) = (entries[0].model.kind(), entries[selection.picked].model.kind());
+    let Interval { value: lower, low, high } = selection.differences[selection.picked];
     let reason = if challengers.is_empty() {
         format!("{first}: no challenger could be fitted")
     } else if selection.picked == 0 {
         format!("{first}: no challenger ({}) has a log loss that is smaller beyond chance", challengers.join(", "))
     } else {
         format!(
-            "{picked}: its log loss is smaller than that of {first} ({value:+.4}, 95 % interval {low:+.4} to {high:+.4})"
+            "{picked}: its log loss is smaller than that of {first} ({lower:+.4}, 95 % interval {low:+.4} to {high:+.4})"
         )
     };
-    card::map([("candidates", card::list(entries)), ("selection", card::text(reason))])
-}
-
-fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
-    Scores {
-        scores: rows.iter().map(|row| model.probability(&row.values)).collect(),
-        outcomes: rows.iter().map(|row| row.left).collect(),
-    }
+    card::map([("candidates", card::list(about)), ("selection", card::text(reason))])
 }
 
 /// The figures that every card has, each with its interval over the same resamples.
-fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
+fn metrics(scores: &Scores, seed: u64) -> Map {
     let ranking = Ranking::new(scores);
-    let recency =
-        Scores { scores: test.iter().map(|row| row.recency_days).collect(), outcomes: scores.outcomes.clone() };
-    let recency = Ranking::new(&recency);
     let pairs = || scores.scores.iter().zip(&scores.outcomes);
     let briers: Vec<f64> = pairs().map(|(probability, left)| brier(*probability, *left)).collect();
     let losses = losses(&scores.scores, &scores.outcomes);
     let left: Vec<f64> = scores.outcomes.iter().map(|left| f64::from(u8::from(*left))).collect();
-    let [auc, pr_auc, lift, recency_auc, brier, log_loss, base_rate, ece] = intervals(scores.len(), seed, |weights| {
+    let [auc, pr_auc, lift, brier, log_loss, base_rate, ece] = intervals(scores.len(), seed, |weights| {
         [
             ranking.auc(weights),
             ranking.pr_auc(weights),
             ranking.lift_top_decile(weights),
-            recency.auc(weights),
             mean(&briers, weights),
             mean(&losses, weights),
             mean(&left, weights),
@@ -100,7 +99,6 @@ fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
         ("auc", card::interval(auc)),
         ("pr_auc", card::interval(pr_auc)),
         ("lift_top_decile", card::interval(lift)),
-        ("recency_baseline_auc", card::interval(recency_auc)),
         ("brier", card::interval(brier)),
         ("log_loss", card::interval(log_loss)),
         ("base_rate", card::interval(base_rate)),
@@ -109,9 +107,57 @@ fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
     ])
 }
 
+/// What knowing only how long ago the customers were last active is worth. It ranks and gives no probability.
+fn recency_baseline(test: &[&Example], outcomes: &[bool], seed: u64) -> Map {
+    let scores = Scores { scores: test.iter().map(|row| row.recency_days).collect(), outcomes: outcomes.to_vec() };
+    let ranking = Ranking::new(&scores);
+    let [auc, pr_auc, lift] = intervals(scores.len(), seed, |weights| {
+        [ranking.auc(weights), ranking.pr_auc(weights), ranking.lift_top_decile(weights)]
+    });
+    card::map([
+        ("auc", card::interval(auc)),
+        ("pr_auc", card::interval(pr_auc)),
+        ("lift_top_decile", card::interval(lift)),
+    ])
+}
+
 fn mean(values: &[f64], weights: &[f64]) -> f64 {
     let sum: f64 = values.iter().zip(weights).map(|(value, weight)| value * weight).sum();
     sum / values.len() as f64
+}
+
+/// The model before, as far as it can be compared with the new one.
+enum Before {
+    /// There is none.
+    None,
+    /// It answers another question.
+    AnotherMeaning,
+    /// It may have learned from the very customers that the folds hold out, so that only what it was found to be worth
+    /// when it was made can be compared.
+    Seen(Option<(f64, f64)>),
+    /// What it says about the same customers.
+    Scores(Scores),
+}
+
+impl Before {
+    fn new(examples: &ChurnExamples, test: &[&Example], previous: Option<&ChurnModel>, model: &ChurnModel) -> Self {
+        match previous {
+            None => Self::None,
+            Some(previous) if previous.meaning != model.meaning => Self::AnotherMeaning,
+            Some(previous) if matches!(examples.plan.split, Split::Folds(_)) => Self::Seen(previous.held_out_loss),
+            Some(previous) => Self::Scores(previous.scores(examples, test)),
+        }
+    }
+
+    /// Its figures on the same test rows; null without a model.
+    fn describe(&self, seed: u64) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::AnotherMeaning => card::text("not comparable: it has another definition of churn or another horizon"),
+            Self::Seen(_) => card::text("not comparable row by row: it may have learned from the same customers"),
+            Self::Scores(scores) => Value::Map(metrics(scores, seed)),
+        }
+    }
 }
 
 struct Verdict {
@@ -120,7 +166,7 @@ struct Verdict {
 }
 
 /// A model may answer when it beats the constant base rate and is not significantly worse than the one before.
-fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed: u64) -> Verdict {
+fn verdict(model: &ChurnModel, scores: &Scores, before: &Before, seed: u64) -> Verdict {
     let ours = losses(&scores.scores, &scores.outcomes);
     let constant = losses(&vec![model.base_rate; scores.len()], &scores.outcomes);
     let (our_sum, constant_sum): (f64, f64) = (ours.iter().sum(), constant.iter().sum());
@@ -129,57 +175,98 @@ fn verdict(model: &ChurnModel, scores: &Scores, previous: Option<&Scores>, seed:
         let reason = "not promoted: its log loss is no better than that of the constant base rate".to_owned();
         return Verdict { promote: false, reason };
     }
-    let Some(previous) = previous else {
-        return Verdict { promote: true, reason: "promoted: better than the constant base rate".to_owned() };
-    };
-    let theirs = losses(&previous.scores, &previous.outcomes);
-    let Interval { value, low, high } = difference(&ours, &theirs, seed);
-    let promote = low <= 0.0;
-    let word = if promote { "promoted: not significantly worse" } else { "not promoted: significantly worse" };
-    let reason =
-        format!("{word} than the previous model (log loss {value:+.4}, 95 % interval {low:+.4} to {high:+.4})");
-    Verdict { promote, reason }
+    let word =
+        |promote| if promote { "promoted: not significantly worse" } else { "not promoted: significantly worse" };
+    match before {
+        Before::None | Before::AnotherMeaning | Before::Seen(None) => {
+            Verdict { promote: true, reason: "promoted: better than the constant base rate".to_owned() }
+        }
+        Before::Seen(Some((from, to))) => {
+            let (low, high) = model.held_out_loss.unwrap_or((f64::NAN, f64::NAN));
+            let promote = low <= *to;
+            let reason = format!(
+                "{} than the previous model (log loss {low:.4} to {high:.4} by folds, against {from:.4} to {to:.4} when \
+                 that one was made)",
+                word(promote)
+            );
+            Verdict { promote, reason }
+        }
+        Before::Scores(previous) => {
+            let theirs = losses(&previous.scores, &previous.outcomes);
+            let Interval { value, low, high } = difference(&ours, &theirs, seed);
+            let promote = low <= 0.0;
+            let reason = format!(
+                "{} than the previous model (log loss {value:+.4}, 95 % interval {low:+.4} to {high:+.4})",
+                word(promote)
+            );
+            Verdict { promote, reason }
+        }
+    }
 }
 
-fn describe_data(examples: &ChurnExamples, model: &ChurnModel) -> Map {
+fn describe_data(examples: &ChurnExamples, model: &ChurnModel, test: &[&Example]) -> Map {
     let plan = &examples.plan;
-    let of = |test: bool| examples.rows.iter().filter(move |row| row.is_test == test);
-    let kind = match model.meaning.kind {
-        ChurnKind::Inactivity => "inactivity",
-        ChurnKind::Contractual => "contractual",
+    let training: Vec<&Example> = examples.sorted().into_iter().filter(|row| !row.is_test).collect();
+    let left = |rows: &[&Example]| rows.iter().filter(|row| row.left).count();
+    let kind = match (&model.meaning.label, model.meaning.kind) {
+        (Some(_), _) => "label",
+        (None, ChurnKind::Inactivity) => "inactivity",
+        (None, ChurnKind::Contractual) => "contractual",
     };
     let qualifying = model.meaning.qualifying_events.iter().map(|name| card::text(name.as_str())).collect();
-    let definition = card::map([("kind", card::text(kind)), ("qualifying_events", Value::List(qualifying))]);
-    let training = if plan.has_single_cutoff() { std::slice::from_ref(&plan.test) } else { &plan.training };
+    let mut definition = card::map([("kind", card::text(kind)), ("qualifying_events", Value::List(qualifying))]);
+    definition.extend(model.meaning.label.iter().map(|label| ("label".to_owned(), card::text(label.as_str()))));
+    let cutoffs = if plan.training.is_empty() { std::slice::from_ref(&plan.test) } else { &plan.training };
     card::map([
         ("definition", Value::Map(definition)),
         ("horizon_days", card::days(plan.meaning.horizon)),
-        ("training_cutoff_times", card::times(training)),
+        ("training_cutoff_times", card::times(cutoffs)),
         ("test_cutoff_time", card::text(plan.test.rfc3339())),
         ("dropped_cutoff_times", card::times(&plan.dropped)),
         ("split", card::text(describe_split(plan))),
-        ("training_rows", card::count(of(false).count())),
-        ("training_rows_left", card::count(of(false).filter(|row| row.left).count())),
-        ("test_rows", card::count(of(true).count())),
-        ("test_rows_left", card::count(of(true).filter(|row| row.left).count())),
+        ("group_by", plan.group_by.as_ref().map_or(Value::Null, |key| card::text(key.as_str()))),
+        ("training_rows", card::count(training.len())),
+        ("training_rows_left", card::count(left(&training))),
+        ("test_rows", card::count(test.len())),
+        ("test_rows_left", card::count(left(test))),
         ("sampled_share", card::number(examples.kept_share())),
+        ("traits_left_out", Value::Map(traits_left_out(examples, &training))),
         // A seed may be larger than a number on a card is exact.
         ("seed", card::text(plan.seed.to_string())),
     ])
 }
 
-fn describe_split(plan: &ChurnPlan) -> &'static str {
-    if plan.has_single_cutoff() {
-        "single cut-off: a fifth of the customers, chosen by hash, is the test; a later window may differ more"
-    } else {
-        "later window: trained on earlier cut-offs, whose outcomes end before the test cut-off"
+/// How many traits are no features, by the reason.
+fn traits_left_out(examples: &ChurnExamples, training: &[&Example]) -> Map {
+    let left_out = candidates::traits_of(examples, training).left_out;
+    let count = |reason| card::count(left_out.get(&reason).copied().unwrap_or(0));
+    card::map([
+        ("excluded", count(LeftOut::Excluded)),
+        ("rare", count(LeftOut::Rare)),
+        ("too_many", count(LeftOut::TooMany)),
+    ])
+}
+
+fn describe_split(plan: &ChurnPlan) -> String {
+    match plan.split {
+        Split::Folds(folds) => format!(
+            "folds: each of {folds} parts of the customers is told by models of the others; the model itself has learned \
+             from all of them"
+        ),
+        Split::Fifth => {
+            "single cut-off: a fifth of the customers, chosen by hash, is the test; a later window may differ more"
+                .to_owned()
+        }
+        Split::LaterWindow => {
+            "later window: trained on earlier cut-offs, whose outcomes end before the test cut-off".to_owned()
+        }
     }
 }
 
 fn describe_model(model: &ChurnModel) -> Map {
-    let mut about = model.scorer.describe();
+    let mut about = model.scorer.describe(&model.schema);
     about.extend(card::map([
-        ("model", card::text(model.scorer.name())),
+        ("model", card::text(model.kind())),
         ("calibration", card::text(model.calibration.name())),
         ("training_base_rate", card::number(model.base_rate)),
     ]));
@@ -202,20 +289,6 @@ fn reliability_bins(scores: &Scores) -> Value {
     )
 }
 
-/// The figures of the previous model on the same test rows; null without one.
-fn describe_previous(
-    previous: Option<&ChurnModel>,
-    comparable: Option<&ChurnModel>,
-    test: &[&Example],
-    seed: u64,
-) -> Value {
-    match (previous, comparable) {
-        (None, _) => Value::Null,
-        (Some(_), None) => card::text("not comparable: it has another definition of churn or another horizon"),
-        (Some(_), Some(previous)) => Value::Map(metrics(&scores_of(previous, test), test, seed)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,13 +297,21 @@ mod tests {
     use crate::models::churn::scorer::Scorer;
     use crate::models::plan::Meaning;
     use crate::models::regression::Regression;
+    use crate::models::schema::Schema;
 
     fn model() -> ChurnModel {
         ChurnModel {
-            meaning: Meaning { kind: ChurnKind::Inactivity, horizon: days(90), qualifying_events: Vec::new() },
+            meaning: Meaning {
+                kind: ChurnKind::Inactivity,
+                horizon: days(90),
+                qualifying_events: Vec::new(),
+                label: None,
+            },
             base_rate: 0.5,
+            schema: Schema::default(),
             scorer: Scorer::Linear(Regression { intercept: 0.0, terms: Vec::new() }),
-            calibration: Calibration::fit(&[], &[], &[]).calibration,
+            calibration: Calibration::fit(&[], &[], &[]),
+            held_out_loss: Some((0.5, 0.6)),
         }
     }
 
@@ -242,16 +323,20 @@ mod tests {
 
     #[test]
     fn a_model_that_knows_no_more_than_the_base_rate_does_not_answer() {
-        assert!(!verdict(&model(), &scores(0.5), None, 1).promote);
-        assert!(!verdict(&model(), &scores(0.4), None, 1).promote);
-        assert!(!verdict(&model(), &scores(f64::NAN), None, 1).promote);
-        assert!(verdict(&model(), &scores(0.6), None, 1).promote);
+        let alone = |given| verdict(&model(), &scores(given), &Before::None, 1).promote;
+        assert_eq!([0.5, 0.4, f64::NAN, 0.6].map(alone), [false, false, false, true]);
     }
 
     #[test]
     fn a_model_that_is_worse_than_the_one_before_does_not_answer_and_an_equal_one_does() {
-        assert!(!verdict(&model(), &scores(0.6), Some(&scores(0.7)), 1).promote);
-        assert!(verdict(&model(), &scores(0.6), Some(&scores(0.6)), 1).promote);
-        assert!(verdict(&model(), &scores(0.7), Some(&scores(0.6)), 1).promote);
+        let beside = |ours, theirs| verdict(&model(), &scores(ours), &Before::Scores(scores(theirs)), 1).promote;
+        assert!(!beside(0.6, 0.7) && beside(0.6, 0.6) && beside(0.7, 0.6));
+    }
+
+    #[test]
+    fn a_model_that_may_have_seen_the_customers_is_compared_by_what_it_was_worth() {
+        let after = |before| verdict(&model(), &scores(0.6), &Before::Seen(before), 1).promote;
+        // Its own log loss lies between 0.5 and 0.6.
+        assert!(after(None) && after(Some((0.55, 0.65))) && after(Some((0.4, 0.51))) && !after(Some((0.3, 0.49))));
     }
 }

@@ -14,8 +14,9 @@ use super::scorer::Explanation;
 use crate::domain::value::Map;
 use crate::models::card;
 use crate::models::error::Error;
-use crate::models::features::{self, FEATURES, Values};
+use crate::models::features::{self, FEATURES};
 use crate::models::repurchase::{BgNbd, History};
+use crate::models::schema::Known;
 
 /// What it looks at.
 const LOOKS_AT: [&str; 3] = ["active_count", "active_recency_days", "active_tenure_days"];
@@ -44,11 +45,11 @@ impl Rhythm {
     ///
     /// # Errors
     /// Those of [`BgNbd::fit`].
-    pub(super) fn fit(customers: &[&Values], horizon_days: f64) -> Result<Self, Error> {
+    pub(super) fn fit(customers: &[&Known], horizon_days: f64) -> Result<Self, Error> {
         let indices = positions().ok_or_else(|| Error::Internal("a feature of the rhythm is missing".to_owned()))?;
         let customers = &customers[..customers.len().min(CUSTOMERS_MAX)];
         let looks: Vec<Looks> =
-            customers.iter().map(|values| indices.map(|index| values[index].unwrap_or(0.0))).collect();
+            customers.iter().map(|known| indices.map(|index| known[index].unwrap_or(0.0))).collect();
         let model = BgNbd::fit(&looks.iter().map(history).collect::<Vec<_>>())?;
         let median = std::array::from_fn(|place| median(looks.iter().map(|looks| looks[place]).collect()));
         Ok(Self { model, horizon_weeks: horizon_days / WEEK_DAYS, median, indices })
@@ -60,8 +61,8 @@ impl Rhythm {
     }
 
     /// The score of a customer with its parts.
-    pub(super) fn explain(&self, values: &Values) -> Explanation {
-        let own: Looks = std::array::from_fn(|place| values[self.indices[place]].unwrap_or(self.median[place]));
+    pub(super) fn explain(&self, known: &Known) -> Explanation {
+        let own: Looks = std::array::from_fn(|place| known[self.indices[place]].unwrap_or(self.median[place]));
         // Bit n of a mask says whether feature n is the customer's own.
         let scores: [f64; 8] = std::array::from_fn(|mask| {
             let looks =
@@ -133,6 +134,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::features::Values;
 
     fn values([count, recency, tenure]: Looks) -> Values {
         let mut values = [None; FEATURES.len()];

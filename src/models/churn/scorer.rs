@@ -6,8 +6,9 @@ use super::rhythm::Rhythm;
 use super::trees::Trees;
 use crate::domain::value::Map;
 use crate::models::card;
-use crate::models::features::{FEATURES, Values, View};
+use crate::models::features::View;
 use crate::models::regression::Regression;
+use crate::models::schema::{Known, Schema};
 
 /// The kinds of models that compete for churn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub(super) enum Scorer {
 pub(super) struct Explanation {
     /// Log-odds of a customer without any particularity.
     pub(super) baseline: f64,
-    /// What features, by their position in [`FEATURES`], add to it.
+    /// What features, by their position in the schema, add to it.
     pub(super) parts: Vec<(usize, f64)>,
 }
 
@@ -46,61 +47,54 @@ impl Scorer {
         }
     }
 
-    /// What it needs to know about a customer, and nothing else.
-    pub(super) fn values(&self, view: &View<'_>) -> Values {
-        let mut values = [None; FEATURES.len()];
-        let mut know = |index: usize| values[index] = FEATURES[index].of(view);
+    /// What it needs to know about a customer, and nothing else of what takes computing.
+    pub(super) fn look(&self, schema: &Schema, view: &View<'_>) -> Vec<Option<f64>> {
         match self {
-            Self::Linear(regression) => regression.terms.iter().for_each(|term| know(term.index)),
-            Self::Trees(trees) => trees.features().for_each(know),
-            Self::Rhythm(rhythm) => rhythm.features().into_iter().for_each(know),
+            Self::Linear(regression) => schema.serve(view, regression.terms.iter().map(|term| term.index)),
+            Self::Trees(trees) => schema.serve(view, trees.features()),
+            Self::Rhythm(rhythm) => schema.serve(view, rhythm.features().into_iter()),
         }
-        values
     }
 
     /// The score of a customer with its parts.
-    pub(super) fn explain(&self, values: &Values) -> Explanation {
+    pub(super) fn explain(&self, known: &Known) -> Explanation {
         match self {
             Self::Linear(regression) => Explanation {
                 baseline: regression.intercept,
-                parts: regression
-                    .terms
-                    .iter()
-                    .map(|term| (term.index, term.contribution(values[term.index])))
-                    .collect(),
+                parts: regression.terms.iter().map(|term| (term.index, term.contribution(known[term.index]))).collect(),
             },
-            Self::Trees(trees) => trees.explain(values),
-            Self::Rhythm(rhythm) => rhythm.explain(values),
+            Self::Trees(trees) => trees.explain(known),
+            Self::Rhythm(rhythm) => rhythm.explain(known),
         }
     }
 
     /// The score of a customer.
-    pub(super) fn log_odds(&self, values: &Values) -> f64 {
+    pub(super) fn log_odds(&self, known: &Known) -> f64 {
         match self {
-            Self::Linear(regression) => regression.log_odds(values),
-            Self::Trees(_) | Self::Rhythm(_) => self.explain(values).log_odds(),
+            Self::Linear(regression) => regression.log_odds(known),
+            Self::Trees(_) | Self::Rhythm(_) => self.explain(known).log_odds(),
         }
     }
 
     /// Finds the features of a scorer that was read; false where this release cannot serve it.
-    pub(super) fn resolve(&mut self) -> bool {
+    pub(super) fn resolve(&mut self, schema: &Schema) -> bool {
         match self {
             Self::Linear(regression) => {
-                regression.intercept.is_finite() && regression.terms.iter_mut().all(|term| term.resolve())
+                regression.intercept.is_finite() && regression.terms.iter_mut().all(|term| term.resolve(schema))
             }
-            Self::Trees(trees) => trees.resolve(),
+            Self::Trees(trees) => trees.resolve(schema),
             Self::Rhythm(rhythm) => rhythm.resolve(),
         }
     }
 
     /// What a card says about it.
-    pub(super) fn describe(&self) -> Map {
+    pub(super) fn describe(&self, schema: &Schema) -> Map {
         match self {
             Self::Linear(regression) => card::map([
-                ("features", card::list(regression.terms.iter().map(|term| term.describe()))),
+                ("features", card::list(regression.terms.iter().map(|term| term.describe(schema)))),
                 ("baseline_log_odds", card::number(regression.intercept)),
             ]),
-            Self::Trees(trees) => trees.describe(),
+            Self::Trees(trees) => trees.describe(schema),
             Self::Rhythm(rhythm) => rhythm.describe(),
         }
     }

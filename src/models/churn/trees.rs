@@ -7,23 +7,45 @@ use crate::domain::value::Map;
 use crate::models::boosting::{Binned, CrossFit, Forest, Parameters, cross_fit, fit};
 use crate::models::card;
 use crate::models::error::{Error, Progress};
-use crate::models::features::{self, FEATURES, Values};
+use crate::models::schema::{Known, Schema};
 
 /// A forest with the names of its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trees {
-    columns: Vec<Column>,
-    forest: Forest,
+    /// Those of a feature follow each other.
+    pub(super) columns: Vec<Column>,
+    pub(super) forest: Forest,
 }
 
 /// A column of the forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Column {
+pub(super) struct Column {
     /// The feature's name.
-    name: String,
-    /// Its position in [`FEATURES`], found anew when a model is read.
+    pub(super) name: String,
+    pub(super) part: Part,
+    /// Its position in the schema, found anew when a model is read.
     #[serde(skip)]
-    index: usize,
+    pub(super) index: usize,
+}
+
+/// What of a feature a column looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) enum Part {
+    /// The number.
+    Value,
+    /// Whether it is this category. The order of categories means nothing, so that no tree may split by it.
+    Level(u16),
+}
+
+impl Column {
+    /// A value as the forest takes it: what is missing is no number.
+    fn of(&self, known: &Known) -> f64 {
+        match (known[self.index], self.part) {
+            (None, _) => f64::NAN,
+            (Some(value), Part::Value) => value,
+            (Some(code), Part::Level(level)) => f64::from(u8::from(code == f64::from(level))),
+        }
+    }
 }
 
 impl Trees {
@@ -33,13 +55,15 @@ impl Trees {
     /// # Errors
     /// Those of [`cross_fit`].
     pub(super) fn fit(
-        rows: &[&Values],
+        (schema, rows): (&Schema, &[&Known]),
         left: &[bool],
         folds: &[usize],
         progress: &dyn Progress,
     ) -> Result<(Self, Vec<f64>), Error> {
-        let columns: Vec<Column> = (0..FEATURES.len()).filter(|index| varies(rows, *index)).map(column).collect();
-        let cells = |column: &Column| rows.iter().map(|values| cell(values, column.index)).collect();
+        let cells = |column: &Column| rows.iter().map(|known| column.of(known)).collect::<Vec<f64>>();
+        let of_feature = |index| columns(schema, index);
+        let columns: Vec<Column> =
+            (0..schema.len()).flat_map(of_feature).filter(|column| varies(&cells(column))).collect();
         let binned = Binned::new(columns.iter().map(cells))?;
         let parameters = Parameters::default();
         let CrossFit { trees, scores, .. } = cross_fit(&binned, left, folds, &parameters, progress)?;
@@ -52,49 +76,56 @@ impl Trees {
         self.columns.iter().map(|column| column.index)
     }
 
-    /// The score of a customer with its parts; what adds nothing at all is none.
-    pub(super) fn explain(&self, values: &Values) -> Explanation {
-        let row: Vec<f64> = self.features().map(|index| cell(values, index)).collect();
+    /// The score of a customer with its parts, one for each feature; what adds nothing at all is none.
+    pub(super) fn explain(&self, known: &Known) -> Explanation {
+        let row: Vec<f64> = self.columns.iter().map(|column| column.of(known)).collect();
         let explained =
             self.forest.explain(&row).expect("the row has the columns of the forest, which `resolve` holds it to");
-        let parts = self.features().zip(explained.contributions).filter(|part| part.1 != 0.0).collect();
+        let mut parts: Vec<(usize, f64)> = Vec::new();
+        for (index, added) in self.features().zip(explained.contributions) {
+            match parts.last_mut() {
+                Some((last, sum)) if *last == index => *sum += added,
+                _ => parts.push((index, added)),
+            }
+        }
+        parts.retain(|part| part.1 != 0.0);
         Explanation { baseline: explained.baseline, parts }
     }
 
     /// Finds the features of a model that was read; false where this release cannot serve it.
-    pub(super) fn resolve(&mut self) -> bool {
+    pub(super) fn resolve(&mut self, schema: &Schema) -> bool {
         let found = self.columns.iter_mut().all(|column| {
-            let position = features::position(&column.name);
+            let position = schema.position(&column.name);
             column.index = position.unwrap_or(0);
             position.is_some()
         });
         found && self.forest.is_sound(self.columns.len())
     }
 
-    pub(super) fn describe(&self) -> Map {
-        let feature = |column: &Column| {
+    pub(super) fn describe(&self, schema: &Schema) -> Map {
+        let feature = |columns: &[Column]| {
             card::map([
-                ("feature", card::text(column.name.as_str())),
-                ("display_name", card::text(FEATURES[column.index].display_name)),
+                ("feature", card::text(columns[0].name.as_str())),
+                ("display_name", card::text(schema.display_name(columns[0].index))),
             ])
         };
         card::map([
-            ("features", card::list(self.columns.iter().map(feature))),
+            ("features", card::list(self.columns.chunk_by(|a, b| a.index == b.index).map(feature))),
             ("trees", card::count(self.forest.trees())),
         ])
     }
 }
 
-fn column(index: usize) -> Column {
-    Column { name: FEATURES[index].name.to_owned(), index }
+/// The columns of a feature: one for a number, one for each category.
+fn columns(schema: &Schema, index: usize) -> Vec<Column> {
+    let column = |part| Column { name: schema.name(index).into_owned(), part, index };
+    match schema.codes(index) {
+        None => vec![column(Part::Value)],
+        Some(codes) => (0..codes as u16).map(|code| column(Part::Level(code))).collect(),
+    }
 }
 
-/// Whether any two customers differ in a feature.
-fn varies(rows: &[&Values], index: usize) -> bool {
-    rows.windows(2).any(|pair| pair[0][index] != pair[1][index])
-}
-
-/// A value as the forest takes it: what is missing is no number.
-fn cell(values: &Values, index: usize) -> f64 {
-    values[index].unwrap_or(f64::NAN)
+/// Whether any two customers differ; what is missing is like what is missing.
+fn varies(cells: &[f64]) -> bool {
+    cells.windows(2).any(|pair| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan()))
 }

@@ -171,8 +171,8 @@ fn band(status: PredictionStatus, band: Band) -> pb::Band {
 
 fn contribution(contribution: Contribution) -> pb::Contribution {
     pb::Contribution {
-        feature: contribution.feature.to_owned(),
-        display_name: contribution.display_name.to_owned(),
+        feature: contribution.feature.into_owned(),
+        display_name: contribution.display_name.into_owned(),
         value: contribution.value,
         contribution: contribution.contribution,
     }
