@@ -51,6 +51,31 @@ fn a_file_that_is_imported_twice_changes_nothing_and_its_model_can_be_trained() 
 }
 
 #[test]
+fn an_evaluation_tells_every_model_by_folds_and_changes_nothing_that_answers() {
+    let home = tempfile::tempdir().expect("a folder");
+    json(&import(SAMPLE, home.path(), &[]));
+    let data_dir = home.path().to_str().expect("a path");
+    let asked = ["--cutoff-times", "1997-09-30T12:00:00Z", "--horizon-days", "273", "--folds", "5", "--seed", "1"];
+    let evaluate = [&["evaluate", "churn", "--data-dir", data_dir][..], &asked].concat();
+    let evaluated = json(&rapport(&[&evaluate[..], &["--output", "json"]].concat()));
+    let card = &evaluated["card"];
+    assert_eq!((&card["rows"]["value"], &card["test_rows"]), (&Value::from(2_357.0), &Value::from(2_357.0)));
+    let names: Vec<&str> =
+        card["candidates"].as_array().expect("a list").iter().filter_map(|of| of["model"].as_str()).collect();
+    assert_eq!(names, ["logistic_regression", "boosted_trees", "bg_nbd"]);
+    let auc = |card: &Value| card["auc"]["value"].as_f64().expect("an AUC");
+    assert!(auc(card) > 0.75 && auc(card) >= auc(&card["recency_baseline"]) - 0.01, "{card}");
+    assert!(card["gate"].as_str().is_some_and(|gate| gate.starts_with("kept aside")), "{card}");
+
+    let table = rapport(&evaluate);
+    let table = String::from_utf8(table.stdout).expect("text");
+    for word in ["AUC", "Brier score", "calibration (ECE)", "bg_nbd", "recency alone", "judged by"] {
+        assert!(table.contains(word), "{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 112), "{table}");
+}
+
+#[test]
 fn times_that_are_moved_end_where_they_were_told_to_and_can_be_sent_again() {
     let home = tempfile::tempdir().expect("a folder");
     let end = ["--end-at", "2026-01-01T00:00:00Z"];

@@ -161,6 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn models_of_format_2_are_read_as_what_the_present_format_has() {
+        let fixtures: [(&[u8], &[u8]); 3] = [
+            (
+                include_bytes!("../../tests/data/model-2/logistic_regression"),
+                include_bytes!("../../tests/data/model-3/logistic_regression"),
+            ),
+            (
+                include_bytes!("../../tests/data/model-2/boosted_trees"),
+                include_bytes!("../../tests/data/model-3/boosted_trees"),
+            ),
+            (include_bytes!("../../tests/data/model-2/bg_nbd"), include_bytes!("../../tests/data/model-3/bg_nbd")),
+        ];
+        // Both were trained on the same customers, who have no traits.
+        for (before, after) in fixtures {
+            assert_eq!((&before[4..6], &after[4..6]), (&2u16.to_le_bytes()[..], &3u16.to_le_bytes()[..]));
+            let read = decode(before);
+            assert!(read.is_ok() && read == decode(after));
+        }
+    }
+
+    #[test]
     fn bytes_that_were_cut_or_changed_are_refused_without_a_panic() {
         let bytes = encode(&model());
         for length in 0..bytes.len() {

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod history;
 mod identity;
+mod labels;
 mod predictions;
 mod profiles;
 mod settings;
