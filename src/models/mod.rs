@@ -15,7 +15,10 @@ pub mod features;
 pub mod logistic;
 pub mod repurchase;
 pub mod segments;
+pub mod survey;
+pub mod value;
 
+mod agreement;
 mod bootstrap;
 mod calibration;
 mod card;
@@ -28,3 +31,4 @@ mod plan;
 mod regression;
 mod sampling;
 mod scaling;
+mod thinning;

@@ -139,9 +139,11 @@ impl Design {
         Self { columns, cells }
     }
 
-    /// Fits the rows at `positions`; `left` says for each row of the design whether the customer left.
-    pub(super) fn fit(&self, positions: &[usize], left: &[bool]) -> Result<Regression, Error> {
-        let rows: Vec<Row<'_>> = positions.iter().map(|position| (self.row(*position), left[*position])).collect();
+    /// Fits the rows at `positions`; `targets` says for each row of the design whether the customer left, or where from 0
+    /// to 1 the answer lies.
+    pub(super) fn fit<T: Copy + Into<f64>>(&self, positions: &[usize], targets: &[T]) -> Result<Regression, Error> {
+        let rows: Vec<Row<'_, T>> =
+            positions.iter().map(|position| (self.row(*position), targets[*position])).collect();
         let Logistic { intercept, weights } = Logistic::fit(&rows, PENALTY)?;
         Ok(self.regression(intercept, &weights))
     }

@@ -19,13 +19,14 @@ pub(super) struct Candidate {
 }
 
 /// A scorer, and the score of each training row by scorers that were fitted without its fold.
-type Scored = (Scorer, Vec<f64>);
+pub(in crate::models) type Scored = (Scorer, Vec<f64>);
 
 /// Fits the transparent model first, then its challengers. A challenger that cannot be fitted does not compete.
 pub(super) fn fit(plan: &ChurnPlan, rows: &[&Example], progress: &dyn Progress) -> Result<Vec<Candidate>, Error> {
     let training = Training::new(plan, rows);
-    let mut scored = vec![training.linear(&Part::new(progress, 0.0, 0.2))?];
-    scored.extend(challenger(training.trees(&Part::new(progress, 0.2, 0.7)))?);
+    let mut scored = vec![linear(&training.values, &training.left, &training.folds, &Part::new(progress, 0.0, 0.2))?];
+    let forest = trees(&training.values, &training.left, &training.folds, &Part::new(progress, 0.2, 0.7));
+    scored.extend(challenger(forest)?);
     if plan.meaning.kind == ChurnKind::Inactivity {
         scored.extend(challenger(training.rhythm(&Part::new(progress, 0.7, 0.9)))?);
     }
@@ -33,7 +34,7 @@ pub(super) fn fit(plan: &ChurnPlan, rows: &[&Example], progress: &dyn Progress) 
 }
 
 /// A challenger has no part where it cannot be fitted; that training was to stop goes on.
-fn challenger(fitted: Result<Scored, Error>) -> Result<Option<Scored>, Error> {
+pub(in crate::models) fn challenger(fitted: Result<Scored, Error>) -> Result<Option<Scored>, Error> {
     match fitted {
         Ok(scored) => Ok(Some(scored)),
         Err(Error::NotEnoughData(_)) => Ok(None),
@@ -69,40 +70,53 @@ impl<'a> Training<'a> {
         Candidate { model, held_out }
     }
 
-    fn linear(&self, progress: &dyn Progress) -> Result<Scored, Error> {
-        let design = Design::new(&self.values);
-        self.cross_fit(progress, |rows| Ok(Scorer::Linear(design.fit(rows, &self.left)?)))
-    }
-
-    fn trees(&self, progress: &dyn Progress) -> Result<Scored, Error> {
-        let (trees, scores) = Trees::fit(&self.values, &self.left, &self.folds, progress)?;
-        Ok((Scorer::Trees(trees), scores))
-    }
-
     fn rhythm(&self, progress: &dyn Progress) -> Result<Scored, Error> {
         let horizon_days = self.plan.meaning.horizon.as_secs_f64() / 86_400.0;
-        self.cross_fit(progress, |rows| {
+        cross_fit(&self.values, &self.folds, progress, |rows| {
             // The cut-offs of a customer follow each other: the last one knows most.
             let customers = rows.chunk_by(|a, b| self.rows[*a].customer == self.rows[*b].customer);
             let latest: Vec<&Values> = customers.filter_map(<[usize]>::last).map(|row| self.values[*row]).collect();
             Ok(Scorer::Rhythm(Rhythm::fit(&latest, horizon_days)?))
         })
     }
+}
 
-    /// Fits all rows, and scores each fold by a fit of the others.
-    fn cross_fit(
-        &self,
-        progress: &dyn Progress,
-        fit: impl Fn(&[usize]) -> Result<Scorer, Error>,
-    ) -> Result<Scored, Error> {
-        let mut scores = vec![0.0; self.rows.len()];
-        for fold in 0..FOLDS as usize {
-            report(progress, fold as f64 / FOLDS as f64)?;
-            let (held_out, others): (Vec<_>, Vec<_>) = (0..self.rows.len()).partition(|row| self.folds[*row] == fold);
-            let scorer = fit(&others)?;
-            held_out.into_iter().for_each(|row| scores[row] = scorer.log_odds(self.values[row]));
-        }
-        let everyone: Vec<usize> = (0..self.rows.len()).collect();
-        Ok((fit(&everyone)?, scores))
+/// Fits the transparent model to labels or shares.
+pub(in crate::models) fn linear<T: Copy + Into<f64>>(
+    values: &[&Values],
+    targets: &[T],
+    folds: &[usize],
+    progress: &dyn Progress,
+) -> Result<Scored, Error> {
+    let design = Design::new(values);
+    cross_fit(values, folds, progress, |rows| Ok(Scorer::Linear(design.fit(rows, targets)?)))
+}
+
+/// Grows trees on labels or shares.
+pub(in crate::models) fn trees<T: Copy + Into<f64>>(
+    values: &[&Values],
+    targets: &[T],
+    folds: &[usize],
+    progress: &dyn Progress,
+) -> Result<Scored, Error> {
+    let (trees, scores) = Trees::fit(values, targets, folds, progress)?;
+    Ok((Scorer::Trees(trees), scores))
+}
+
+/// Fits all rows, and scores each fold by a fit of the others.
+fn cross_fit(
+    values: &[&Values],
+    folds: &[usize],
+    progress: &dyn Progress,
+    fit: impl Fn(&[usize]) -> Result<Scorer, Error>,
+) -> Result<Scored, Error> {
+    let mut scores = vec![0.0; values.len()];
+    for fold in 0..FOLDS as usize {
+        report(progress, fold as f64 / FOLDS as f64)?;
+        let (held_out, others): (Vec<_>, Vec<_>) = (0..values.len()).partition(|row| folds[*row] == fold);
+        let scorer = fit(&others)?;
+        held_out.into_iter().for_each(|row| scores[row] = scorer.log_odds(values[row]));
     }
+    let everyone: Vec<usize> = (0..values.len()).collect();
+    Ok((fit(&everyone)?, scores))
 }

@@ -11,7 +11,7 @@ use crate::models::regression::Regression;
 
 /// The kinds of models that compete for churn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Scorer {
+pub(in crate::models) enum Scorer {
     /// Logistic regression: the transparent one that the others must beat.
     Linear(Regression),
     /// Gradient boosted trees.
@@ -22,23 +22,23 @@ pub(super) enum Scorer {
 
 /// A score and its parts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Explanation {
+pub(in crate::models) struct Explanation {
     /// Log-odds of a customer without any particularity.
-    pub(super) baseline: f64,
+    pub(in crate::models) baseline: f64,
     /// What features, by their position in [`FEATURES`], add to it.
-    pub(super) parts: Vec<(usize, f64)>,
+    pub(in crate::models) parts: Vec<(usize, f64)>,
 }
 
 impl Explanation {
     /// The baseline and all parts.
-    pub(super) fn log_odds(&self) -> f64 {
+    pub(in crate::models) fn log_odds(&self) -> f64 {
         self.baseline + self.parts.iter().map(|part| part.1).sum::<f64>()
     }
 }
 
 impl Scorer {
     /// The name for programs, on cards.
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::models) fn name(&self) -> &'static str {
         match self {
             Self::Linear(_) => "logistic_regression",
             Self::Trees(_) => "boosted_trees",
@@ -47,7 +47,7 @@ impl Scorer {
     }
 
     /// What it needs to know about a customer, and nothing else.
-    pub(super) fn values(&self, view: &View<'_>) -> Values {
+    pub(in crate::models) fn values(&self, view: &View<'_>) -> Values {
         let mut values = [None; FEATURES.len()];
         let mut know = |index: usize| values[index] = FEATURES[index].of(view);
         match self {
@@ -59,7 +59,7 @@ impl Scorer {
     }
 
     /// The score of a customer with its parts.
-    pub(super) fn explain(&self, values: &Values) -> Explanation {
+    pub(in crate::models) fn explain(&self, values: &Values) -> Explanation {
         match self {
             Self::Linear(regression) => Explanation {
                 baseline: regression.intercept,
@@ -75,7 +75,7 @@ impl Scorer {
     }
 
     /// The score of a customer.
-    pub(super) fn log_odds(&self, values: &Values) -> f64 {
+    pub(in crate::models) fn log_odds(&self, values: &Values) -> f64 {
         match self {
             Self::Linear(regression) => regression.log_odds(values),
             Self::Trees(_) | Self::Rhythm(_) => self.explain(values).log_odds(),
@@ -83,7 +83,7 @@ impl Scorer {
     }
 
     /// Finds the features of a scorer that was read; false where this release cannot serve it.
-    pub(super) fn resolve(&mut self) -> bool {
+    pub(in crate::models) fn resolve(&mut self) -> bool {
         match self {
             Self::Linear(regression) => {
                 regression.intercept.is_finite() && regression.terms.iter_mut().all(|term| term.resolve())
@@ -94,7 +94,7 @@ impl Scorer {
     }
 
     /// What a card says about it.
-    pub(super) fn describe(&self) -> Map {
+    pub(in crate::models) fn describe(&self) -> Map {
         match self {
             Self::Linear(regression) => card::map([
                 ("features", card::list(regression.terms.iter().map(|term| term.describe()))),
