@@ -12,6 +12,8 @@ mod predictions;
 mod profiles;
 mod settings;
 mod support;
+mod surveys;
 mod training;
 mod transport;
+mod value;
 mod watch;
