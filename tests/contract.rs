@@ -16,7 +16,11 @@ const METHODS: [(&str, &str); 6] = [
     ("EventService", "IngestEvents StreamEvents ListEvents"),
     ("ProfileService", "GetProfile BatchGetProfiles ListProfiles WatchProfiles"),
     ("SegmentService", "ListSegments GetSegment ListSegmentMembers"),
-    ("PredictionService", "PredictSegment PredictEffort PredictChurn Predict BatchPredict StreamPredictions"),
+    (
+        "PredictionService",
+        "PredictSegment PredictEffort PredictChurn PredictSatisfaction PredictValue Predict BatchPredict \
+         StreamPredictions",
+    ),
     (
         "TrainingService",
         "CreateTrainingRun GetTrainingRun ListTrainingRuns CancelTrainingRun WatchTrainingRun ListModels GetModel \
@@ -26,7 +30,7 @@ const METHODS: [(&str, &str); 6] = [
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 52] = [
+const FIELDS: [(&str, &str); 56] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -69,14 +73,22 @@ const FIELDS: [(&str, &str); 52] = [
     ("PredictSegmentRequest", "customer purpose as_of_time"),
     ("PredictSegmentResponse", "segment_id display_name distance affinities model"),
     ("PredictEffortRequest", "customer purpose as_of_time"),
-    ("PredictEffortResponse", "status basis effort_index predicted_ces band contributions model"),
+    ("PredictEffortResponse", "status basis effort_index predicted_ces low high band contributions model"),
     ("PredictChurnRequest", "customer purpose as_of_time"),
     (
         "PredictChurnResponse",
         "status probability base_rate band horizon baseline_log_odds log_odds contributions model",
     ),
+    ("PredictSatisfactionRequest", "customer purpose as_of_time"),
+    ("PredictSatisfactionResponse", "status predicted_csat low high contributions model"),
+    ("PredictValueRequest", "customer purpose as_of_time horizon"),
+    (
+        "PredictValueResponse",
+        "status probability_alive expected_purchases horizon expected_order_value currency lifetime_value \
+         lifetime_horizon annual_discount_rate model",
+    ),
     ("PredictRequest", "customer purpose as_of_time"),
-    ("PredictResponse", "segment effort churn"),
+    ("PredictResponse", "segment effort churn satisfaction value"),
     ("BatchPredictRequest", "customers purpose as_of_time contribution_limit"),
     ("BatchPredictResponse", "results"),
     ("BatchPredictResult", "prediction error"),
@@ -104,7 +116,7 @@ const VALUES: [(&str, &str); 12] = [
     ("PredictionStatus", "OK INSUFFICIENT_DATA"),
     ("EffortBasis", "SURVEY_MODEL BEHAVIOUR_INDEX"),
     ("Band", "LOW MEDIUM HIGH"),
-    ("ModelKind", "SEGMENTS CHURN EFFORT SATISFACTION"),
+    ("ModelKind", "SEGMENTS CHURN EFFORT SATISFACTION VALUE"),
     ("TrainingState", "PENDING RUNNING SUCCEEDED FAILED CANCELLED"),
     ("ChurnKind", "CONTRACTUAL INACTIVITY"),
     ("ChangeType", "CREATED UPDATED MERGED UNMERGED"),

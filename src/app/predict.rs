@@ -1,6 +1,7 @@
-//! Answers about customers: segment, effort and churn. Pure reads.
+//! Answers about customers: segment, effort, churn, satisfaction and value. Pure reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
@@ -8,7 +9,9 @@ use super::error::Result;
 use super::registry::Serving;
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::model::ModelRef;
-use crate::domain::prediction::{ChurnPrediction, EffortPrediction, SegmentPrediction};
+use crate::domain::prediction::{
+    ChurnPrediction, EffortPrediction, SegmentPrediction, SurveyPrediction, ValuePrediction,
+};
 use crate::models::effort;
 
 /// A prediction with the model that gave it.
@@ -20,6 +23,15 @@ pub struct With<P> {
     pub model: Arc<ModelRef>,
 }
 
+/// How hard the company makes life for a customer, with the model that said so.
+#[derive(Debug, Clone)]
+pub struct Effort {
+    /// The prediction.
+    pub prediction: EffortPrediction,
+    /// The model; `None` for the index of behaviour, which has none.
+    pub model: Option<Arc<ModelRef>>,
+}
+
 /// All answers about one customer; what cannot be answered says why.
 #[derive(Debug)]
 pub struct Answer {
@@ -28,9 +40,13 @@ pub struct Answer {
     /// Which segment they are in; `None` where it was not asked for.
     pub segment: Option<Result<With<SegmentPrediction>>>,
     /// How hard the company makes life for them.
-    pub effort: Option<EffortPrediction>,
+    pub effort: Option<Effort>,
     /// How likely they are to leave.
     pub churn: Option<Result<With<ChurnPrediction>>>,
+    /// How satisfied they would say to be.
+    pub satisfaction: Option<Result<With<SurveyPrediction>>>,
+    /// What they will buy, and what that is worth.
+    pub value: Option<Result<With<ValuePrediction>>>,
 }
 
 /// One answer about one customer.
@@ -53,11 +69,35 @@ pub struct Kinds {
     pub effort: bool,
     /// The churn.
     pub churn: bool,
+    /// The satisfaction.
+    pub satisfaction: bool,
+    /// The value.
+    pub value: bool,
 }
 
 impl Kinds {
-    /// Everything.
-    pub const ALL: Self = Self { segment: true, effort: true, churn: true };
+    /// Nothing.
+    pub const NONE: Self = Self { segment: false, effort: false, churn: false, satisfaction: false, value: false };
+
+    /// What somebody gets who asks for everything: satisfaction and value only where a model answers, because most
+    /// workspaces send no surveys, and many sell nothing piece by piece.
+    pub(super) fn everything(serving: &Serving) -> Self {
+        let (satisfaction, value) = (serving.satisfaction.is_some(), serving.value.is_some());
+        Self { segment: true, effort: true, churn: true, satisfaction, value }
+    }
+
+    /// Why nothing of what is asked for can be answered; effort always can.
+    pub(super) fn check(self, serving: &Serving) -> Result<()> {
+        let asked = [
+            (self.effort, Ok(())),
+            (self.segment, serving.segments().map(drop)),
+            (self.churn, serving.churn().map(drop)),
+            (self.satisfaction, serving.satisfaction().map(drop)),
+            (self.value, serving.value().map(drop)),
+        ];
+        let answers = asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, answer)| answer);
+        answers.reduce(Result::or).unwrap_or(Ok(()))
+    }
 }
 
 impl App {
@@ -85,9 +125,9 @@ impl App {
         caller: &Caller,
         customer: &CustomerRef,
         read: &Read,
-    ) -> Result<Prediction<EffortPrediction>> {
+    ) -> Result<Prediction<Effort>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
-        let answer = effort::predict(&found.profile.state, found.now);
+        let answer = effort_of(&self.registry.serving(&caller.workspace), &found);
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -106,13 +146,45 @@ impl App {
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
+    /// How satisfied a customer would say to be.
+    ///
+    /// # Errors
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer, [`Precondition`](super::Error::Precondition) before the first training.
+    pub async fn predict_satisfaction(
+        &self,
+        caller: &Caller,
+        customer: &CustomerRef,
+        read: &Read,
+    ) -> Result<Prediction<With<SurveyPrediction>>> {
+        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let answer = satisfaction(&self.registry.serving(&caller.workspace), &found)?;
+        Ok(Prediction { profile: found.profile.id, revision, answer })
+    }
+
+    /// What a customer will buy within a horizon, that of the model where none is named, and what that is worth.
+    ///
+    /// # Errors
+    /// [`NotFound`](super::Error::NotFound) for an unknown customer, [`Precondition`](super::Error::Precondition) before the first training.
+    pub async fn predict_value(
+        &self,
+        caller: &Caller,
+        customer: &CustomerRef,
+        horizon: Option<Duration>,
+        read: &Read,
+    ) -> Result<Prediction<With<ValuePrediction>>> {
+        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let answer = value(&self.registry.serving(&caller.workspace), &found, horizon)?;
+        Ok(Prediction { profile: found.profile.id, revision, answer })
+    }
+
     /// Everything about a customer in one call.
     ///
     /// # Errors
     /// [`NotFound`](super::Error::NotFound) for an unknown customer.
     pub async fn predict(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Prediction<Answer>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
-        let answer = answer(&self.registry.serving(&caller.workspace), &found, Kinds::ALL);
+        let serving = self.registry.serving(&caller.workspace);
+        let answer = answer(&serving, &found, Kinds::everything(&serving));
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -130,7 +202,8 @@ impl App {
     ) -> Result<Revision> {
         let revision = self.check_read(read)?;
         let serving = self.registry.serving(&caller.workspace);
-        let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, Kinds::ALL)));
+        let kinds = Kinds::everything(&serving);
+        let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, kinds)));
         self.find_each(caller, customers, read, answer_to).await?;
         Ok(revision)
     }
@@ -147,8 +220,10 @@ pub(super) fn answer(serving: &Serving, found: &Found, kinds: Kinds) -> Answer {
     Answer {
         profile: found.profile.id,
         segment: kinds.segment.then(|| segment(serving, found)),
-        effort: kinds.effort.then(|| effort::predict(&found.profile.state, found.now)),
+        effort: kinds.effort.then(|| effort_of(serving, found)),
         churn: kinds.churn.then(|| churn(serving, found)),
+        satisfaction: kinds.satisfaction.then(|| satisfaction(serving, found)),
+        value: kinds.value.then(|| value(serving, found, None)),
     }
 }
 
@@ -161,5 +236,26 @@ pub(super) fn segment(serving: &Serving, found: &Found) -> Result<With<SegmentPr
 fn churn(serving: &Serving, found: &Found) -> Result<With<ChurnPrediction>> {
     let served = serving.churn()?;
     let prediction = served.model.predict(&found.profile.state, found.now);
+    Ok(With { prediction, model: Arc::clone(&served.reference) })
+}
+
+/// The effort by what customers answered where a model has learned from that, and by the index of behaviour elsewhere.
+fn effort_of(serving: &Serving, found: &Found) -> Effort {
+    let Some(served) = &serving.effort else {
+        return Effort { prediction: effort::predict(&found.profile.state, found.now), model: None };
+    };
+    let prediction = effort::of_answer(served.model.predict(&found.profile.state, found.now));
+    Effort { prediction, model: Some(Arc::clone(&served.reference)) }
+}
+
+fn satisfaction(serving: &Serving, found: &Found) -> Result<With<SurveyPrediction>> {
+    let served = serving.satisfaction()?;
+    let prediction = served.model.predict(&found.profile.state, found.now);
+    Ok(With { prediction, model: Arc::clone(&served.reference) })
+}
+
+fn value(serving: &Serving, found: &Found, horizon: Option<Duration>) -> Result<With<ValuePrediction>> {
+    let served = serving.value()?;
+    let prediction = served.model.predict(&found.profile.state, found.now, horizon);
     Ok(With { prediction, model: Arc::clone(&served.reference) })
 }

@@ -11,6 +11,8 @@ use crate::domain::model::{ModelKind, ModelRecord, ModelRef, ModelVersion};
 use crate::models::artifact::{self, Model};
 use crate::models::churn::ChurnModel;
 use crate::models::segments::SegmentModel;
+use crate::models::survey::{Question, SurveyModel};
+use crate::models::value::ValueModel;
 use crate::store::Versioned;
 
 /// Models by workspace and kind. A reader gets the old model or the new one, never half of one.
@@ -22,6 +24,9 @@ pub(super) struct Registry(RwLock<HashMap<WorkspaceId, Serving>>);
 pub(super) struct Serving {
     pub(super) churn: Option<Served<ChurnModel>>,
     pub(super) segments: Option<Served<SegmentModel>>,
+    pub(super) effort: Option<Served<SurveyModel>>,
+    pub(super) satisfaction: Option<Served<SurveyModel>>,
+    pub(super) value: Option<Served<ValueModel>>,
 }
 
 /// A model that answers.
@@ -52,6 +57,11 @@ impl Registry {
         match model {
             Model::Churn(model) => replace(&mut serving.churn, reference, model, since),
             Model::Segments(model) => replace(&mut serving.segments, reference, model, since),
+            Model::Survey(model) => match model.question() {
+                Question::Effort => replace(&mut serving.effort, reference, model, since),
+                Question::Satisfaction => replace(&mut serving.satisfaction, reference, model, since),
+            },
+            Model::Value(model) => replace(&mut serving.value, reference, model, since),
         }
     }
 }
@@ -65,6 +75,14 @@ fn replace<M>(served: &mut Option<Served<M>>, reference: ModelRef, model: M, sin
 impl Serving {
     pub(super) fn churn(&self) -> Result<&Served<ChurnModel>> {
         self.churn.as_ref().ok_or(Error::Precondition(Reason::ModelNotTrained(ModelKind::Churn)))
+    }
+
+    pub(super) fn satisfaction(&self) -> Result<&Served<SurveyModel>> {
+        self.satisfaction.as_ref().ok_or(Error::Precondition(Reason::ModelNotTrained(ModelKind::Satisfaction)))
+    }
+
+    pub(super) fn value(&self) -> Result<&Served<ValueModel>> {
+        self.value.as_ref().ok_or(Error::Precondition(Reason::ModelNotTrained(ModelKind::Value)))
     }
 
     pub(super) fn segments(&self) -> Result<&Served<SegmentModel>> {

@@ -12,7 +12,7 @@ use crate::domain::id::{ProfileId, Revision};
 use crate::domain::time::Timestamp;
 
 /// Customers that are read at a time; a message to the caller holds at most as many.
-const CUSTOMERS_AT_ONCE: usize = 500;
+const CUSTOMERS_AT_ONCE: usize = 400;
 /// Messages that wait for a slow caller before the scan waits too.
 const MESSAGES_AHEAD: usize = 2;
 
@@ -27,7 +27,7 @@ pub struct PredictionBatch {
 
 impl App {
     /// Begins a stream of answers about all customers, or about those of the segment `segment_id`. The stream ends
-    /// when the caller lets go of it.
+    /// when the caller lets go of it. Without `kinds` it has everything that a model answers.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown segment; [`Error::Precondition`] when nothing of what is asked for can be
@@ -36,7 +36,7 @@ impl App {
         &self,
         caller: &Caller,
         segment_id: Option<String>,
-        kinds: Kinds,
+        kinds: Option<Kinds>,
         read: &Read,
     ) -> Result<mpsc::Receiver<Result<PredictionBatch>>> {
         self.check_read(read)?;
@@ -52,11 +52,8 @@ impl App {
                 return Err(Error::not_found(Resource::Segment, segment_id));
             }
         }
-        if !kinds.effort {
-            let churn = if kinds.churn { serving.churn().map(|_| ()) } else { Ok(()) };
-            let segments = if kinds.segment { serving.segments().map(|_| ()) } else { Ok(()) };
-            if kinds.churn && kinds.segment { churn.or(segments)? } else { churn.and(segments)? }
-        }
+        let kinds = kinds.unwrap_or_else(|| Kinds::everything(&serving));
+        kinds.check(&serving)?;
         let now = self.reading_time(read);
         let (app, caller, read) = (self.clone(), caller.clone(), read.clone());
         let scan = Scan { app, caller, segment_id, kinds, read, now, serving };

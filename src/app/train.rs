@@ -25,12 +25,13 @@ use crate::models::churn;
 use crate::models::error::{Error as ModelError, Progress as _};
 use crate::models::examples::{Census, ChurnExamples, ChurnParameters, ChurnPlan};
 use crate::models::segments::{self, SegmentParameters, SegmentRows};
+use crate::models::survey::Question;
 use crate::store::Precondition;
 
 /// Customers that are read at a time.
 const CUSTOMERS_AT_ONCE: usize = 1_000;
 /// The share of a run's progress that reading the data takes.
-const READING: f64 = 0.3;
+pub(super) const READING: f64 = 0.3;
 
 /// What a caller asks to be trained.
 #[derive(Debug, Clone)]
@@ -46,11 +47,11 @@ pub struct TrainingRequest {
 }
 
 /// A trained model on its way to being published.
-struct Trained {
-    model: Model,
-    card: Map,
-    metrics: Map,
-    promote: bool,
+pub(super) struct Trained {
+    pub(super) model: Model,
+    pub(super) card: Map,
+    pub(super) metrics: Map,
+    pub(super) promote: bool,
 }
 
 impl Trained {
@@ -79,21 +80,21 @@ enum Ending {
 
 /// The model that answered when a run began: what the gate compares with, and what the new one may replace.
 #[derive(Default)]
-struct Incumbent {
+pub(super) struct Incumbent {
     pointer: Option<Revision>,
-    model: Option<Model>,
+    pub(super) model: Option<Model>,
 }
 
 /// A run at work: everything happens on one blocking thread, so that serving never waits for it.
 pub(super) struct Job {
-    app: App,
-    caller: Caller,
-    runtime: Handle,
+    pub(super) app: App,
+    pub(super) caller: Caller,
+    pub(super) runtime: Handle,
     run: TrainingRun,
     revision: Revision,
-    parameters: TrainingParameters,
+    pub(super) parameters: TrainingParameters,
     live: Arc<Live>,
-    incumbent: Incumbent,
+    pub(super) incumbent: Incumbent,
 }
 
 impl Job {
@@ -169,6 +170,9 @@ impl Job {
         let trained = match self.run.kind {
             ModelKind::Churn => self.train_churn(),
             ModelKind::Segments => self.train_segments(),
+            ModelKind::Effort => self.train_survey(Question::Effort),
+            ModelKind::Satisfaction => self.train_survey(Question::Satisfaction),
+            ModelKind::Value => self.train_value(),
         };
         match trained {
             Ok(mut trained) => {
@@ -197,17 +201,7 @@ impl Job {
             profiles.iter().for_each(|profile| census.add(profile));
             Ok(())
         })?;
-        let parameters = ChurnParameters {
-            cutoff_times: self.parameters.cutoffs.clone(),
-            horizon: self.parameters.horizon_days.map(|count| days(u64::from(count))),
-            earliest: self.runtime.block_on(self.app.history_kept(&self.caller.workspace))?.before,
-            seed: self.parameters.seed,
-            label: self.parameters.label.clone(),
-            folds: self.parameters.folds.map(u64::from),
-            group_by: self.parameters.group_by.clone(),
-            excluded: self.parameters.excluded_traits.clone(),
-        };
-        let plan = ChurnPlan::new(&definition, &parameters, &self.census_as_of(census))?;
+        let plan = ChurnPlan::new(&definition, &self.churn_parameters()?, &self.census_as_of(census))?;
         let mut examples = ChurnExamples::new(plan);
         self.for_each_profile(self.part(READING / 3.0, READING * 2.0 / 3.0), |profiles| {
             for (profile, history) in profiles.iter().zip(self.histories(profiles)?) {
@@ -228,8 +222,22 @@ impl Job {
         })
     }
 
+    /// What the caller has chosen about customers and times.
+    pub(super) fn churn_parameters(&self) -> Result<ChurnParameters> {
+        Ok(ChurnParameters {
+            cutoff_times: self.parameters.cutoffs.clone(),
+            horizon: self.parameters.horizon_days.map(|count| days(u64::from(count))),
+            earliest: self.runtime.block_on(self.app.history_kept(&self.caller.workspace))?.before,
+            seed: self.parameters.seed,
+            label: self.parameters.label.clone(),
+            folds: self.parameters.folds.map(u64::from),
+            group_by: self.parameters.group_by.clone(),
+            excluded: self.parameters.excluded_traits.clone(),
+        })
+    }
+
     fn train_segments(&self) -> std::result::Result<Trained, Stop> {
-        let now = self.parameters.as_of.or(self.run.start_time).unwrap_or(self.run.create_time);
+        let now = self.now();
         let mut rows = SegmentRows::new(now);
         self.for_each_profile(self.part(0.0, READING), |profiles| {
             if self.parameters.as_of.is_none() {
@@ -272,12 +280,17 @@ impl Job {
         Ok(numbers.max().unwrap_or(1))
     }
 
-    fn part(&self, from: f64, share: f64) -> Part<'_> {
+    /// The "now" of the training.
+    pub(super) fn now(&self) -> Timestamp {
+        self.parameters.as_of.or(self.run.start_time).unwrap_or(self.run.create_time)
+    }
+
+    pub(super) fn part(&self, from: f64, share: f64) -> Part<'_> {
         Part { live: &self.live, from, share }
     }
 
     /// Shows `look` every customer, some at a time.
-    fn for_each_profile(
+    pub(super) fn for_each_profile(
         &self,
         progress: Part<'_>,
         mut look: impl FnMut(&[Profile]) -> std::result::Result<(), Stop>,
@@ -299,7 +312,7 @@ impl Job {
 
     /// The histories of some customers, without what came after the run began or happened after its `as_of_time`: a
     /// training sees one state of the data although events keep coming.
-    fn histories(&self, profiles: &[Profile]) -> std::result::Result<Vec<Whole>, Stop> {
+    pub(super) fn histories(&self, profiles: &[Profile]) -> std::result::Result<Vec<Whole>, Stop> {
         let profiles: Vec<&Profile> = profiles.iter().collect();
         let mut histories = self.runtime.block_on(self.app.histories(&self.caller.workspace, &profiles))?;
         let started = self.run.start_time.unwrap_or(Timestamp::MAX);
@@ -310,7 +323,7 @@ impl Job {
         Ok(histories)
     }
 
-    fn census_as_of(&self, mut census: Census) -> Census {
+    pub(super) fn census_as_of(&self, mut census: Census) -> Census {
         if let (Some(as_of), Some(last)) = (self.parameters.as_of, census.last_time) {
             census.last_time = Some(last.min(as_of));
         }
@@ -355,7 +368,7 @@ impl Job {
 
 /// Why a training stopped without a model.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub(super) enum Stop {
     #[error("{0}")]
     Model(#[from] ModelError),
     #[error("{}", chain(.0))]

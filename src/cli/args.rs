@@ -243,6 +243,12 @@ pub enum TrainKind {
     Segments,
     /// How likely customers are to leave
     Churn,
+    /// How easy customers would say it was, from answers to CES surveys
+    Effort,
+    /// How satisfied customers would say to be, from answers to CSAT surveys
+    Satisfaction,
+    /// What customers will buy, and what that is worth
+    Value,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use prost_types::Struct;
 use prost_types::value::Kind;
 
-use super::report;
+use super::{card_of_answers, report};
 
 /// The figures of a churn card, in the order in which people ask for them.
 const METRICS: [(&str, &str); 9] = [
@@ -23,7 +23,11 @@ const SCALE: usize = 50;
 
 /// Prints a card of any kind.
 pub fn print(card: &Struct) {
-    if field(card, "auc").is_some() {
+    if card_of_answers::is_survey(card) {
+        card_of_answers::print_survey(card);
+    } else if card_of_answers::is_value(card) {
+        card_of_answers::print_value(card);
+    } else if field(card, "auc").is_some() {
         print_churn(card);
     } else {
         print_segments(card);
@@ -32,17 +36,7 @@ pub fn print(card: &Struct) {
 
 /// Prints the card of a churn model: its figures with their intervals, the data, and how reliable its probabilities are.
 pub fn print_churn(card: &Struct) {
-    let row = |(key, name): &(&str, &str)| {
-        let interval = structure(card, key)?;
-        let (value, low, high) = (number(interval, "value")?, number(interval, "low")?, number(interval, "high")?);
-        if low == high {
-            return Some(vec![(*name).to_owned(), report::count(value as i64), String::new()]);
-        }
-        let range = format!("{} – {}", report::exact(low), report::exact(high));
-        Some(vec![(*name).to_owned(), report::exact(value), range])
-    };
-    let rows = METRICS.iter().filter_map(row).collect();
-    println!("{}", report::table("lrl", &["figure", "value", "95 % interval"], rows));
+    print_figures(card, &METRICS);
     let count = |key| number(card, key).map_or_else(String::new, |number| report::count(number as i64));
     let days = number(card, "horizon_days").unwrap_or_default();
     report::fact("horizon", format!("{} days", report::figure(days)));
@@ -53,6 +47,21 @@ pub fn print_churn(card: &Struct) {
     report::fact("model", text(card, "selection"));
     report::fact("gate", text(card, "gate"));
     print_reliability(card);
+}
+
+/// Prints figures with their intervals, under the names that people know them by; what the card has none of is left out.
+pub fn print_figures(card: &Struct, figures: &[(&str, &str)]) {
+    let row = |(key, name): &(&str, &str)| {
+        let interval = structure(card, key)?;
+        let (value, low, high) = (number(interval, "value")?, number(interval, "low")?, number(interval, "high")?);
+        if low == high {
+            return Some(vec![(*name).to_owned(), report::count(value as i64), String::new()]);
+        }
+        let range = format!("{} – {}", report::exact(low), report::exact(high));
+        Some(vec![(*name).to_owned(), report::exact(value), range])
+    };
+    let rows = figures.iter().filter_map(row).collect();
+    println!("{}", report::table("lrl", &["figure", "value", "95 % interval"], rows));
 }
 
 /// Draws for each bin where the predicted probability lies and where the share that really left.
@@ -115,7 +124,8 @@ pub fn print_segments(card: &Struct) {
     }
 }
 
-fn field<'a>(data: &'a Struct, key: &str) -> Option<&'a Kind> {
+/// An entry of open data.
+pub fn field<'a>(data: &'a Struct, key: &str) -> Option<&'a Kind> {
     data.fields.get(key)?.kind.as_ref()
 }
 
@@ -135,7 +145,7 @@ pub fn text(data: &Struct, key: &str) -> String {
     }
 }
 
-/// Open data within open data.
+/// The entries of an entry of open data.
 pub fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
     match field(data, key) {
         Some(Kind::StructValue(inner)) => Some(inner),

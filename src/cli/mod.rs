@@ -7,6 +7,7 @@
 pub mod args;
 pub mod backup;
 pub mod card;
+pub mod card_of_answers;
 pub mod clock;
 pub mod config;
 pub mod demo;

@@ -25,6 +25,9 @@ impl From<TrainKind> for pb::ModelKind {
         match kind {
             TrainKind::Segments => Self::Segments,
             TrainKind::Churn => Self::Churn,
+            TrainKind::Effort => Self::Effort,
+            TrainKind::Satisfaction => Self::Satisfaction,
+            TrainKind::Value => Self::Value,
         }
     }
 }

@@ -16,17 +16,26 @@ pub enum ModelKind {
     Segments,
     /// How likely a customer is to leave.
     Churn,
+    /// How easy a customer would say it was.
+    Effort,
+    /// How satisfied a customer would say to be.
+    Satisfaction,
+    /// What a customer will buy, and what that is worth.
+    Value,
 }
 
 impl ModelKind {
     /// All kinds that can be trained.
-    pub const ALL: [Self; 2] = [Self::Segments, Self::Churn];
+    pub const ALL: [Self; 5] = [Self::Segments, Self::Churn, Self::Effort, Self::Satisfaction, Self::Value];
 
     /// The kind's word in keys, versions and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Segments => "segments",
             Self::Churn => "churn",
+            Self::Effort => "effort",
+            Self::Satisfaction => "satisfaction",
+            Self::Value => "value",
         }
     }
 }

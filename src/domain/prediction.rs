@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits;
+use super::money::Currency;
 
 /// Whether an answer could be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +67,66 @@ pub struct EffortPrediction {
     pub status: PredictionStatus,
     /// 0 to 100, where 100 is the hardest.
     pub effort_index: f64,
+    /// The Customer Effort Score, 1 to 7, that the customer would give, where a model has learned from such answers; the
+    /// index is then another view of it. `None` for the index of behaviour, which is no predicted score.
+    pub predicted_ces: Option<PredictedScore>,
     /// LOW below 33, HIGH from 67.
     pub band: Band,
-    /// The reasons, largest first; they sum to the index.
+    /// The reasons, largest first; they sum to the index. For a predicted score one of them is the index of the average
+    /// respondent.
     pub contributions: Vec<Contribution>,
+}
+
+/// What a customer would answer to a survey.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SurveyPrediction {
+    /// Whether the figures below mean anything.
+    pub status: PredictionStatus,
+    /// The answer.
+    pub predicted: PredictedScore,
+    /// The reasons, largest first; they sum to the answer. One of them is the answer of the average respondent.
+    pub contributions: Vec<Contribution>,
+}
+
+/// An answer on the scale of its survey that was not given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PredictedScore {
+    /// The mean of what customers like this one answer.
+    pub score: f64,
+    /// 80 of 100 answers lie from here …
+    pub low: f64,
+    /// … to here.
+    pub high: f64,
+}
+
+/// What a customer is expected to buy, and what that is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValuePrediction {
+    /// Whether the figures below mean anything.
+    pub status: PredictionStatus,
+    /// The probability that the customer has not left for good.
+    pub alive: f64,
+    /// How many purchases are expected within the horizon.
+    pub expected_purchases: f64,
+    /// How far ahead they are counted.
+    pub horizon: Duration,
+    /// What one of them is expected to be worth, net; `None` where no amounts are known to learn from.
+    pub worth: Option<Worth>,
+}
+
+/// Money that a customer is expected to bring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worth {
+    /// In which currency.
+    pub currency: Currency,
+    /// Of one purchase.
+    pub order_value: f64,
+    /// The present value of all purchases within `lifetime_horizon`.
+    pub lifetime_value: f64,
+    /// How far ahead a lifetime is counted.
+    pub lifetime_horizon: Duration,
+    /// Interest per year at which later purchases count less.
+    pub annual_discount_rate: f64,
 }
 
 /// Which segment a customer is in.

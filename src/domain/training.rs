@@ -122,7 +122,7 @@ pub struct TrainingParameters {
     pub k: Option<usize>,
     /// At which times the churn model looks back and ahead; empty lets the data choose.
     pub cutoffs: Vec<Timestamp>,
-    /// How far ahead the churn model looks; `None` is the workspace's setting.
+    /// How far ahead the models of churn and of value look; `None` is the workspace's setting for churn.
     pub horizon_days: Option<u32>,
     /// The boolean trait that says who left, where events do not.
     pub label: Option<String>,
@@ -166,7 +166,7 @@ impl TrainingParameters {
                 ("folds", ModelKind::Churn) => {
                     parameters.folds = whole(key, value, FOLDS, violations).map(|folds| folds as u32);
                 }
-                ("horizon_days", ModelKind::Churn) => {
+                ("horizon_days", ModelKind::Churn | ModelKind::Value) => {
                     let days = limits::HORIZON.end().as_secs_f64() / 86_400.0;
                     parameters.horizon_days = whole(key, value, 1.0..=days, violations).map(|days| days as u32);
                 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::churn::{ChurnModel, format_1, format_2};
 use super::segments::SegmentModel;
+use super::survey::SurveyModel;
+use super::value::ValueModel;
 
 /// What every model begins with.
 const MAGIC: &[u8; 4] = b"RAPM";
@@ -22,6 +24,10 @@ pub enum Model {
     Churn(ChurnModel),
     /// A model of segments.
     Segments(SegmentModel),
+    /// A model of answers to a survey.
+    Survey(SurveyModel),
+    /// A model of what customers buy and bring.
+    Value(ValueModel),
 }
 
 /// A model as format 1 has it.
@@ -114,6 +120,8 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
     let servable = match &mut model {
         Model::Churn(model) => model.resolve(),
         Model::Segments(model) => model.resolve(),
+        Model::Survey(model) => model.resolve(),
+        Model::Value(model) => model.is_sound(),
     };
     if servable { Ok(model) } else { Err(ArtifactError::Unservable) }
 }

@@ -19,22 +19,22 @@ use crate::domain::profile::State;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
 
-mod candidates;
+pub(super) mod candidates;
 mod contest;
 pub(super) mod format_1;
 pub(super) mod format_2;
 mod gate;
 mod rhythm;
-mod scorer;
-mod selection;
+pub(super) mod scorer;
+pub(super) mod selection;
 #[cfg(test)]
 mod tests;
-mod trees;
+pub(super) mod trees;
 
 /// Customers of either outcome below which nothing is learned or judged.
 pub const CLASS_MIN: usize = 100;
 /// Parts of the training customers, each scored by a model of the others to fit the calibration.
-const FOLDS: u64 = 5;
+pub(super) const FOLDS: u64 = 5;
 
 /// A trained model of churn. Serving needs nothing but its plain arrays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

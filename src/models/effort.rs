@@ -1,6 +1,7 @@
 //! The effort index: how hard the company makes life for a customer, 0 to 100, where 100 is the hardest.
 //!
-//! It is a transparent index, never a predicted Customer Effort Score. Every signal has a weight, every episode fades
+//! It is a transparent index, and no predicted Customer Effort Score; where a model has learned those from answers
+//! ([`super::survey`]), its score is shown on the same scale ([`of_answer`]). Every signal has a weight, every episode fades
 //! with a half-life of [`HALF_LIFE_DAYS`] days after its last event, and the sum saturates:
 //!
 //! ```text
@@ -11,8 +12,9 @@
 //! Each signal has the share of the index that it has of `raw`. The weights follow the order that Dixon, Freeman and
 //! Toman (2010) found: having to come back, being handed on and switching channels cost more than the contact itself.
 
+use super::survey::BASELINE;
 use crate::domain::limits;
-use crate::domain::prediction::{Band, Contribution, EffortPrediction, PredictionStatus, largest};
+use crate::domain::prediction::{Band, Contribution, EffortPrediction, PredictionStatus, SurveyPrediction, largest};
 use crate::domain::profile::State;
 use crate::domain::profile::support::{Episode, Signals, Support};
 use crate::domain::time::{Day, Timestamp};
@@ -23,6 +25,11 @@ pub const HALF_LIFE_DAYS: f64 = 90.0;
 const HIGH: f64 = 67.0;
 /// Below this an index is LOW.
 const LOW: f64 = 33.0;
+
+/// The score of no effort at all.
+const CES_EFFORTLESS: f64 = 7.0;
+/// Points of the index per point of the score.
+const INDEX_PER_POINT: f64 = 100.0 / 6.0;
 
 /// One sign of effort.
 struct Signal {
@@ -98,13 +105,38 @@ fn answer(amounts: &[f64], raws: &[f64]) -> EffortPrediction {
     // The index is the sum of its reasons, so that they sum to it exactly.
     let effort_index: f64 = contributions.iter().map(|contribution| contribution.contribution).sum();
     let effort_index = effort_index.min(100.0);
-    EffortPrediction { status: PredictionStatus::Ok, effort_index, band: band(effort_index), contributions }
+    let band = band(effort_index);
+    EffortPrediction { status: PredictionStatus::Ok, effort_index, predicted_ces: None, band, contributions }
+}
+
+/// A predicted Customer Effort Score s as an index of 100 · (7 − s) / 6: 7, which is effortless, becomes 0.
+pub fn of_answer(answer: SurveyPrediction) -> EffortPrediction {
+    if answer.status == PredictionStatus::InsufficientData {
+        return no_answer();
+    }
+    let index = |score: f64| INDEX_PER_POINT * (CES_EFFORTLESS - score);
+    let contribution = |reason: Contribution| Contribution {
+        contribution: match reason.feature.as_ref() {
+            BASELINE => index(reason.contribution),
+            _ => -INDEX_PER_POINT * reason.contribution,
+        },
+        ..reason
+    };
+    let effort_index = index(answer.predicted.score).clamp(0.0, 100.0);
+    EffortPrediction {
+        status: PredictionStatus::Ok,
+        effort_index,
+        predicted_ces: Some(answer.predicted),
+        band: band(effort_index),
+        contributions: answer.contributions.into_iter().map(contribution).collect(),
+    }
 }
 
 fn no_answer() -> EffortPrediction {
     EffortPrediction {
         status: PredictionStatus::InsufficientData,
         effort_index: 0.0,
+        predicted_ces: None,
         band: Band::Low,
         contributions: Vec::new(),
     }
@@ -218,6 +250,18 @@ mod tests {
             contact.wait_seconds = f64::from(friction & 4) * 300.0;
         }
         event
+    }
+
+    #[test]
+    fn a_predicted_score_is_shown_on_the_scale_of_the_index_and_its_reasons_still_sum() {
+        let reason =
+            |feature: &'static str, contribution| Contribution { feature: feature.into(), display_name: "x".into(), value: "x".to_owned(), contribution };
+        let predicted = crate::domain::prediction::PredictedScore { score: 4.0, low: 2.5, high: 5.5 };
+        let contributions = vec![reason(BASELINE, 5.5), reason("support_contacts", -2.0), reason("purchases", 0.5)];
+        let found = of_answer(SurveyPrediction { status: PredictionStatus::Ok, predicted, contributions });
+        assert_eq!((found.effort_index, found.band, found.predicted_ces), (50.0, Band::Medium, Some(predicted)));
+        let sum: f64 = found.contributions.iter().map(|reason| reason.contribution).sum();
+        assert!((sum - 50.0).abs() < 1e-9 && found.contributions[1].contribution > 0.0, "{found:?}");
     }
 
     #[test]

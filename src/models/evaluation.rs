@@ -128,6 +128,11 @@ pub fn log_loss(probability: f64, outcome: bool) -> f64 {
     -given.clamp(1e-15, 1.0).ln()
 }
 
+/// The same for what became true by a share from 0 to 1.
+pub fn share_log_loss(probability: f64, share: f64) -> f64 {
+    share * log_loss(probability, true) + (1.0 - share) * log_loss(probability, false)
+}
+
 /// One bin of a reliability diagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ReliabilityBin {

@@ -9,7 +9,8 @@ use crate::domain::id::ProfileId;
 use crate::domain::identifier::Identifier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::payload::{
-    ContactKind, Identify, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, Track,
+    ContactKind, Identify, Payload, Purchase, SubscriptionChange, SubscriptionStatus, SupportContact, SurveyKind,
+    SurveyResponse, Track,
 };
 use crate::domain::profile::{Profile, State};
 use crate::domain::time::Timestamp;
@@ -81,6 +82,11 @@ pub(super) fn contact(at: f64, channel: &str, kind: ContactKind) -> Event {
         text: String::new(),
     };
     event(at, channel, Payload::SupportContact(contact))
+}
+
+pub(super) fn survey(at: f64, kind: SurveyKind, score: f64) -> Event {
+    let answer = SurveyResponse { kind, score, comment: String::new(), case_id: String::new() };
+    event(at, "email", Payload::SurveyResponse(answer))
 }
 
 pub(super) fn subscription(at: f64, status: SubscriptionStatus) -> Event {

@@ -1,7 +1,9 @@
 //! Logistic regression with a ridge penalty, fitted by Newton's method.
 //!
 //! Minimises Σ ln(1 + exp(−sᵢ(b + w·xᵢ))) + λ/2 · |w|², where sᵢ is 1 for a positive row and −1 for a negative one (le
-//! Cessie and van Houwelingen 1992). The intercept b is not penalised. Newton's steps are those of iteratively
+//! Cessie and van Houwelingen 1992). A row can also be positive by a share, such as an answer on a scale from its lowest to
+//! its highest value; its loss is then that of both kinds of rows in these parts, and the fit is of the mean share (Papke
+//! and Wooldridge 1996). The intercept b is not penalised. Newton's steps are those of iteratively
 //! reweighted least squares (Green 1984), halved until the loss falls, and end by the Newton decrement (Boyd and
 //! Vandenberghe 2004, section 9.5). With λ > 0 the loss has one minimum, also where the classes can be separated or
 //! columns are constant or repeat each other.
@@ -23,8 +25,8 @@ const PART: usize = 10;
 /// Rows that are added to the Hessian in one go, so that each of its cells is read and written once for all of them.
 const BLOCK: usize = 4;
 
-/// A row to learn from, and whether it is positive.
-pub type Row<'a> = (&'a [f64], bool);
+/// A row to learn from, and whether it is positive, or by which share from 0 to 1.
+pub type Row<'a, T = bool> = (&'a [f64], T);
 
 /// A fitted regression.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +43,8 @@ impl Logistic {
     ///
     /// # Errors
     /// [`Error::NotEnoughData`] without a row of either class; [`Error::Internal`] for rows of different widths and for
-    /// cells that are not finite or too large to be squared.
-    pub fn fit(rows: &[Row<'_>], penalty: f64) -> Result<Self, Error> {
+    /// cells that are not finite or too large to be squared, and for shares that are none.
+    pub fn fit<T: Copy + Into<f64>>(rows: &[Row<'_, T>], penalty: f64) -> Result<Self, Error> {
         let width = check(rows, penalty)?;
         let mut weights = start(rows, penalty, width);
         let mut here = Expansion::at(rows, &weights, penalty);
@@ -68,9 +70,9 @@ impl Logistic {
 }
 
 /// The width of the rows, once they are known to be fit for fitting.
-fn check(rows: &[Row<'_>], penalty: f64) -> Result<usize, Error> {
-    let positives = rows.iter().filter(|row| row.1).count();
-    let (Some((first, _)), true) = (rows.first(), positives > 0 && positives < rows.len()) else {
+fn check<T: Copy + Into<f64>>(rows: &[Row<'_, T>], penalty: f64) -> Result<usize, Error> {
+    let positives = positives(rows);
+    let (Some((first, _)), true) = (rows.first(), positives > 0.0 && positives < rows.len() as f64) else {
         let message =
             format!("logistic regression needs rows of both classes, but {positives} of {} are positive", rows.len());
         return Err(Error::NotEnoughData(message));
@@ -78,25 +80,31 @@ fn check(rows: &[Row<'_>], penalty: f64) -> Result<usize, Error> {
     if rows.iter().any(|(cells, _)| cells.len() != first.len()) {
         return Err(Error::Internal("logistic regression was given rows of different widths".to_owned()));
     }
-    let sound = penalty.is_finite() && penalty > 0.0;
+    let is_share = |row: &Row<'_, T>| (0.0..=1.0).contains(&row.1.into());
+    let sound = penalty.is_finite() && penalty > 0.0 && rows.iter().all(is_share);
     if !sound || rows.iter().any(|(cells, _)| cells.iter().any(|cell| !cell.is_finite())) {
         return Err(Error::Internal(
-            "logistic regression was given a cell or a penalty that it cannot work with".to_owned(),
+            "logistic regression was given a cell, a share or a penalty that it cannot work with".to_owned(),
         ));
     }
     Ok(first.len())
 }
 
+/// The rows that are positive, parts of them included.
+fn positives<T: Copy + Into<f64>>(rows: &[Row<'_, T>]) -> f64 {
+    rows.iter().map(|row| row.1.into()).sum()
+}
+
 /// Where the search begins; the intercept is the first of the weights.
-fn start(rows: &[Row<'_>], penalty: f64, width: usize) -> Vec<f64> {
+fn start<T: Copy + Into<f64>>(rows: &[Row<'_, T>], penalty: f64, width: usize) -> Vec<f64> {
     if rows.len() >= MANY {
-        let part: Vec<Row<'_>> = rows.iter().copied().step_by(PART).collect();
+        let part: Vec<Row<'_, T>> = rows.iter().copied().step_by(PART).collect();
         // A part may lack a class.
         if let Ok(found) = Logistic::fit(&part, penalty / PART as f64) {
             return std::iter::once(found.intercept).chain(found.weights).collect();
         }
     }
-    let positives = rows.iter().filter(|row| row.1).count() as f64;
+    let positives = positives(rows);
     let mut weights = vec![0.0; width + 1];
     weights[0] = (positives / (rows.len() as f64 - positives)).ln();
     weights
@@ -107,8 +115,8 @@ fn overflow() -> Error {
 }
 
 /// The weights after a step, shortened until the loss does not rise.
-fn descend(
-    rows: &[Row<'_>],
+fn descend<T: Copy + Into<f64>>(
+    rows: &[Row<'_, T>],
     penalty: f64,
     (weights, here): (&[f64], &Expansion),
     step: &[f64],
@@ -133,7 +141,7 @@ struct Expansion {
 }
 
 impl Expansion {
-    fn at(rows: &[Row<'_>], weights: &[f64], penalty: f64) -> Self {
+    fn at<T: Copy + Into<f64>>(rows: &[Row<'_, T>], weights: &[f64], penalty: f64) -> Self {
         let width = weights.len();
         let mut expansion = Self { loss: 0.0, gradient: vec![0.0; width], hessian: vec![0.0; width * width] };
         let mut block = vec![0.0; BLOCK * width];
@@ -142,7 +150,7 @@ impl Expansion {
             for ((cells, row), curvature) in block.chunks_mut(width).zip(rows).zip(&mut curvatures) {
                 cells[0] = 1.0;
                 cells[1..].copy_from_slice(row.0);
-                *curvature = expansion.add_row(cells, row.1, weights);
+                *curvature = expansion.add_row(cells, row.1.into(), weights);
             }
             expansion.add_curvatures(&block, &curvatures);
         }
@@ -155,15 +163,15 @@ impl Expansion {
     }
 
     /// Adds a row to loss and gradient, and returns its weight in the Hessian.
-    fn add_row(&mut self, cells: &[f64], is_positive: bool, weights: &[f64]) -> f64 {
+    fn add_row(&mut self, cells: &[f64], positive: f64, weights: &[f64]) -> f64 {
         let log_odds: f64 = cells.iter().zip(weights).map(|(cell, weight)| cell * weight).sum();
         // The smaller one of the two odds, so that nothing overflows.
         let odds = (-log_odds.abs()).exp();
         let unlikely = odds / (1.0 + odds);
         let probability = if log_odds > 0.0 { 1.0 - unlikely } else { unlikely };
-        let is_surprising = is_positive != (log_odds > 0.0);
-        self.loss += odds.ln_1p() + if is_surprising { log_odds.abs() } else { 0.0 };
-        let residual = probability - f64::from(u8::from(is_positive));
+        let surprising = if log_odds > 0.0 { 1.0 - positive } else { positive };
+        self.loss += odds.ln_1p() + surprising * log_odds.abs();
+        let residual = probability - positive;
         for (slope, cell) in self.gradient.iter_mut().zip(cells) {
             *slope += residual * cell;
         }
@@ -291,8 +299,26 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_as_many_rows_of_either_class() {
+        // Each row is four, of which as many are positive as its share says; the penalty is of four times the rows.
+        let shares: [Row<'_, f64>; 3] = [(&[1.0], 0.75), (&[2.0], 0.5), (&[4.0], 0.25)];
+        let parts: Vec<Row<'_>> = [(1.0, 3), (2.0, 2), (4.0, 1)]
+            .iter()
+            .flat_map(|(cell, positive)| (0..4).map(move |part| (std::slice::from_ref(cell), part < *positive)))
+            .collect();
+        let (by_shares, by_parts) = (Logistic::fit(&shares, 0.1), Logistic::fit(&parts, 0.4));
+        let (by_shares, by_parts) = (by_shares.expect("fits"), by_parts.expect("fits"));
+        assert!((by_shares.intercept - by_parts.intercept).abs() < 1e-6, "{by_shares:?} {by_parts:?}");
+        assert!((by_shares.weights[0] - by_parts.weights[0]).abs() < 1e-6 && by_shares.weights[0] < 0.0);
+        for share in [-0.1, 1.1, f64::NAN] {
+            let rows: [Row<'_, f64>; 2] = [(&[1.0], share), (&[2.0], 0.5)];
+            assert!(Logistic::fit(&rows, 1.0).is_err(), "{share}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_fitted_is_an_error() {
-        assert!(matches!(Logistic::fit(&[], 1.0), Err(Error::NotEnoughData(_))));
+        assert!(matches!(Logistic::fit::<bool>(&[], 1.0), Err(Error::NotEnoughData(_))));
         assert!(matches!(fit(&[([1.0], true), ([2.0], true)], 1.0), Err(Error::NotEnoughData(_))));
         for cell in [f64::NAN, f64::INFINITY, 1e300] {
             assert!(matches!(fit(&[([cell], true), ([0.5], false)], 1.0), Err(Error::Internal(_))), "{cell}");

@@ -15,8 +15,11 @@ pub mod features;
 pub mod logistic;
 pub mod repurchase;
 pub mod segments;
+pub mod survey;
 pub mod traits;
+pub mod value;
 
+mod agreement;
 mod bootstrap;
 mod calibration;
 mod card;
@@ -30,3 +33,4 @@ mod regression;
 mod sampling;
 mod scaling;
 mod schema;
+mod thinning;

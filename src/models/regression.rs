@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::card;
 use super::error::Error;
-use super::evaluation::log_loss;
+use super::evaluation::share_log_loss;
 use super::logistic::{Logistic, Row};
 use super::scaling::{Scale, correlation};
 use super::schema::{Known, Schema, Shape};
@@ -210,9 +210,10 @@ impl<'a> Design<'a> {
         Self { schema, columns, cells }
     }
 
-    /// Fits the rows at `positions`; `left` says for each row of the design whether the customer left.
-    pub(super) fn fit(&self, positions: &[usize], left: &[bool], penalty: f64) -> Result<Regression, Error> {
-        let Logistic { intercept, weights } = self.logistic(positions, left, penalty)?;
+    /// Fits the rows at `positions`; `targets` says for each row of the design whether the customer left, or where from 0
+    /// to 1 the answer lies.
+    pub(super) fn fit<T: Copy + Into<f64>>(&self, positions: &[usize], targets: &[T], penalty: f64) -> Result<Regression, Error> {
+        let Logistic { intercept, weights } = self.logistic(positions, targets, penalty)?;
         Ok(self.regression(intercept, &weights))
     }
 
@@ -220,18 +221,18 @@ impl<'a> Design<'a> {
     ///
     /// # Errors
     /// Those of [`Logistic::fit`].
-    pub(super) fn penalty(&self, left: &[bool], folds: &[usize]) -> Result<f64, Error> {
-        let rows = left.len().min(PENALTY_ROWS_MAX);
+    pub(super) fn penalty<T: Copy + Into<f64>>(&self, targets: &[T], folds: &[usize]) -> Result<f64, Error> {
+        let rows = targets.len().min(PENALTY_ROWS_MAX);
         let mut best = (f64::INFINITY, PENALTIES[0]);
         for penalty in PENALTIES {
             // Of a part of the rows, so that the weight against their loss is the one that it will be.
-            let scaled = penalty * rows as f64 / left.len() as f64;
+            let scaled = penalty * rows as f64 / targets.len() as f64;
             let mut loss = 0.0;
             for fold in 0..=folds.iter().max().copied().unwrap_or(0) {
                 let (held_out, others): (Vec<_>, Vec<_>) = (0..rows).partition(|row| folds[*row] == fold);
-                let fitted = self.logistic(&others, left, scaled)?;
+                let fitted = self.logistic(&others, targets, scaled)?;
                 let probability = |row: usize| 1.0 / (1.0 + (-fitted.log_odds(self.row(row))).exp());
-                loss += held_out.into_iter().map(|row| log_loss(probability(row), left[row])).sum::<f64>();
+                loss += held_out.into_iter().map(|row| share_log_loss(probability(row), targets[row].into())).sum::<f64>();
             }
             if loss < best.0 {
                 best = (loss, penalty);
@@ -240,8 +241,9 @@ impl<'a> Design<'a> {
         Ok(best.1)
     }
 
-    fn logistic(&self, positions: &[usize], left: &[bool], penalty: f64) -> Result<Logistic, Error> {
-        let rows: Vec<Row<'_>> = positions.iter().map(|position| (self.row(*position), left[*position])).collect();
+    fn logistic<T: Copy + Into<f64>>(&self, positions: &[usize], targets: &[T], penalty: f64) -> Result<Logistic, Error> {
+        let rows: Vec<Row<'_, T>> =
+            positions.iter().map(|position| (self.row(*position), targets[*position])).collect();
         Logistic::fit(&rows, penalty)
     }
 

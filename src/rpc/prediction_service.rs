@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::call::Call;
 use super::convert::page::Budget;
 use super::convert::prediction::{self, ContributionLimit};
-use super::convert::{customer, read, segment};
+use super::convert::{customer, read, segment, time};
 use super::pb::batch_predict_result::Result as Outcome;
 use super::pb::prediction_service_server::PredictionService;
 use super::{pb, status};
@@ -52,6 +52,34 @@ impl Predictions {
         let predicted = self.app.predict_churn(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
         Ok(pb::PredictChurnResponse { profile_id, revision, ..prediction::churn(predicted.answer, limit) })
+    }
+
+    async fn satisfaction(
+        &self,
+        call: &Call,
+        request: pb::PredictSatisfactionRequest,
+    ) -> Result<pb::PredictSatisfactionResponse> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let predicted = self.app.predict_satisfaction(&call.caller, &customer, &read).await?;
+        let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
+        Ok(pb::PredictSatisfactionResponse {
+            profile_id,
+            revision,
+            ..prediction::satisfaction(predicted.answer, limit)
+        })
+    }
+
+    async fn value(&self, call: &Call, request: pb::PredictValueRequest) -> Result<pb::PredictValueResponse> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let horizon = request.horizon.and_then(|sent| time::horizon_from_pb(sent, "horizon", &mut violations));
+        let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let predicted = self.app.predict_value(&call.caller, &customer, horizon, &read).await?;
+        let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
+        Ok(pb::PredictValueResponse { profile_id, revision, ..prediction::value(predicted.answer) })
     }
 
     async fn all(&self, call: &Call, request: pb::PredictRequest) -> Result<pb::PredictResponse> {
@@ -123,6 +151,22 @@ impl PredictionService for Predictions {
         call.answer(self.churn(&call, request).await)
     }
 
+    async fn predict_satisfaction(
+        &self,
+        request: Request<pb::PredictSatisfactionRequest>,
+    ) -> std::result::Result<Response<pb::PredictSatisfactionResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.satisfaction(&call, request).await)
+    }
+
+    async fn predict_value(
+        &self,
+        request: Request<pb::PredictValueRequest>,
+    ) -> std::result::Result<Response<pb::PredictValueResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.value(&call, request).await)
+    }
+
     async fn predict(
         &self,
         request: Request<pb::PredictRequest>,
@@ -173,8 +217,8 @@ fn fitting(result: pb::BatchPredictResult, budget: &mut Budget) -> pb::BatchPred
     pb::BatchPredictResult { result: Some(outcome), ..result }
 }
 
-/// One message of a stream. It stays below what clients accept: the answers about one customer take at most 4 KiB
-/// with the largest number of contributions, and the use case gives at most 500 at a time.
+/// One message of a stream. It stays below what clients accept: the answers about one customer take at most 8 KiB
+/// with the largest number of contributions, and the use case gives at most 400 at a time.
 fn message(call: &Call, batch: PredictionBatch, limit: ContributionLimit) -> pb::StreamPredictionsResponse {
     pb::StreamPredictionsResponse {
         results: batch.answers.into_iter().map(|answer| result(call, answer, limit)).collect(),

@@ -6,7 +6,6 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::model::Filter;
 use super::convert::{model, page, read, request_id, training};
 use super::pb::training_service_server::TrainingService;
 use super::stopping::Stopping;
@@ -49,11 +48,8 @@ impl Training {
         let filter = model::filter(request.kind, &mut violations);
         let wanted = page::request(request.page_size, request.page_token, &violations);
         let read = read::without_purpose(&request.at_least_revision, violations);
-        let (page, revision) = self.app.list_training_runs(&call.caller, filter.kind(), &wanted, &read).await?;
+        let (page, revision) = self.app.list_training_runs(&call.caller, filter, &wanted, &read).await?;
         let revision = revision.to_string();
-        if filter == Filter::Nothing {
-            return Ok(pb::ListTrainingRunsResponse { revision, ..Default::default() });
-        }
         let (runs, next_page_token) = page::to_pb(page, training::to_pb);
         Ok(pb::ListTrainingRunsResponse { runs, next_page_token, revision })
     }
@@ -91,11 +87,8 @@ impl Training {
         let filter = model::filter(request.kind, &mut violations);
         let wanted = page::request(request.page_size, request.page_token, &violations);
         let read = read::without_purpose(&request.at_least_revision, violations);
-        let (page, revision) = self.app.list_models(&call.caller, filter.kind(), &wanted, &read).await?;
+        let (page, revision) = self.app.list_models(&call.caller, filter, &wanted, &read).await?;
         let revision = revision.to_string();
-        if filter == Filter::Nothing {
-            return Ok(pb::ListModelsResponse { revision, ..Default::default() });
-        }
         let (models, next_page_token) = page::to_pb(page, model::to_pb);
         Ok(pb::ListModelsResponse { models, next_page_token, revision })
     }
@@ -129,11 +122,11 @@ impl TrainingService for Training {
     ) -> std::result::Result<Response<pb::CreateTrainingRunResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let validate_only = request.validate_only;
-        match training::request(request).map_err(|error| call.refuse(error))? {
-            None => Err(status::unimplemented("satisfaction cannot be trained in this release").into_status()),
-            Some(request) if validate_only => call.answer(self.validate(&call, &request).await),
-            Some(request) => call.answer(self.create(&call, request).await),
+        let request = training::request(request).map_err(|error| call.refuse(error))?;
+        if validate_only {
+            return call.answer(self.validate(&call, &request).await);
         }
+        call.answer(self.create(&call, request).await)
     }
 
     async fn get_training_run(

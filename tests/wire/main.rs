@@ -13,6 +13,8 @@ mod predictions;
 mod profiles;
 mod settings;
 mod support;
+mod surveys;
 mod training;
 mod transport;
+mod value;
 mod watch;

@@ -133,7 +133,8 @@ async fn a_stream_of_what_has_no_answer_is_refused() {
         reason(&app.predictions().stream_predictions(request).await.expect_err("no answer"))
     };
     assert_eq!(ask("", &[ModelKind::Churn.into()]).await, "MODEL_NOT_TRAINED");
-    assert_eq!(ask("", &[ModelKind::Churn.into(), ModelKind::Satisfaction.into()]).await, "INVALID_FIELD");
+    assert_eq!(ask("", &[ModelKind::Satisfaction.into(), ModelKind::Value.into()]).await, "MODEL_NOT_TRAINED");
+    assert_eq!(ask("", &[ModelKind::Churn.into(), 99]).await, "INVALID_FIELD");
     assert_eq!(ask("", &[0]).await, "INVALID_FIELD");
 }
 

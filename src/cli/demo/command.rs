@@ -16,7 +16,7 @@ use crate::cli::clock::Stopwatch;
 use crate::cli::config::{self, Overrides};
 use crate::cli::progress;
 use crate::cli::session::{self, QUIET, Session, refused};
-use crate::cli::{card, json, report, train};
+use crate::cli::{card, card_of_answers, json, report, train};
 use crate::rpc::pb;
 use crate::rpc::pb::ModelKind;
 use crate::server::{Server, telemetry};
@@ -105,7 +105,9 @@ async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyho
     let label = "train segments of retail";
     steps.take(label, model(&retail, ModelKind::Segments, as_of(retail_end), label)).await?;
     let label = "train churn of retail";
-    let churn = steps.take(label, model(&retail, ModelKind::Churn, retail::churn_parameters(), label)).await?;
+    let churn = steps.take(label, model(&retail, ModelKind::Churn, retail::horizon_parameters(), label)).await?;
+    let label = "train value of retail";
+    let value = steps.take(label, model(&retail, ModelKind::Value, retail::horizon_parameters(), label)).await?;
     let label = "train segments of servicedesk";
     steps.take(label, model(&desk, ModelKind::Segments, as_of(desk_end), label)).await?;
     let hardest = steps.take("rank the desk's customers", desk::hardest(&desk, HARDEST)).await?;
@@ -121,6 +123,8 @@ async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyho
         "  before the last purchase, so that 39 weeks of history stand before it and 39 weeks of outcome after it."
     );
     card::print_churn(&churn.card);
+    report::heading("What customers of workspace retail will buy (BG/NBD and Gamma-Gamma)");
+    card_of_answers::print_value(&value.card);
     report::heading("Segments of workspace servicedesk (simulated)");
     show::segments(&desk).await?;
     report::heading("The hardest cases of the simulated service desk, by effort index (0 to 100, 100 is the hardest)");

@@ -43,9 +43,9 @@ pub async fn import(session: &Session) -> anyhow::Result<(Shift, Imported)> {
     Ok((shift, imported))
 }
 
-/// The parameters of the training of churn. The server chooses the cut-off: the latest that the horizon leaves, which
+/// The parameters of the trainings of churn and of value. The server chooses the cut-off: the latest that the horizon leaves, which
 /// for these 78 weeks is the middle.
-pub fn churn_parameters() -> Struct {
+pub fn horizon_parameters() -> Struct {
     let parameters = json!({"horizon_days": HORIZON_DAYS, "seed": 1});
     parameters.as_object().map(json::to_struct).unwrap_or_default()
 }

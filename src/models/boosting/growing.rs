@@ -44,9 +44,9 @@ impl<'a> Grower<'a> {
 
     /// Grows a tree that brings the scores, in log-odds, nearer to the labels, and adds its values to those of its rows.
     /// Both hold all rows of the table.
-    pub(super) fn grow(&mut self, labels: &[bool], scores: &mut [f64]) -> Tree {
+    pub(super) fn grow<L: Copy + Into<f64>>(&mut self, labels: &[L], scores: &mut [f64]) -> Tree {
         self.sums.clear();
-        let sum = |row: &u32| Sum::of_row(probability(scores[*row as usize]), labels[*row as usize]);
+        let sum = |row: &u32| Sum::of_row(probability(scores[*row as usize]), labels[*row as usize].into());
         self.sums.extend(self.rows.iter().map(sum));
         self.nodes.clear();
         let total = self.sums.iter().fold(Sum::default(), |total, sum| total + *sum);

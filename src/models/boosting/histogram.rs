@@ -30,9 +30,9 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// One row with a probability. Its curvature is at least one unit, so that no sum of rows is without any.
-    pub(super) fn of_row(probability: f64, is_positive: bool) -> Self {
-        let gradient = probability - f64::from(u8::from(is_positive));
+    /// One row with a probability, and by which share it is positive. Its curvature is at least one unit, so that no sum of rows is without any.
+    pub(super) fn of_row(probability: f64, positive: f64) -> Self {
+        let gradient = probability - positive;
         let curvature = (probability * (1.0 - probability) * CURVATURE_ONE).round() as i64;
         Self {
             gradient: (gradient * GRADIENT_ONE).round() as i64,
@@ -195,7 +195,7 @@ mod tests {
     use crate::models::boosting::bins::ROWS_MAX;
 
     fn sums(rows: &[(f64, bool)]) -> Vec<Sum> {
-        rows.iter().map(|(probability, label)| Sum::of_row(*probability, *label)).collect()
+        rows.iter().map(|(probability, label)| Sum::of_row(*probability, f64::from(*label))).collect()
     }
 
     fn parameters() -> Parameters {
@@ -211,12 +211,12 @@ mod tests {
 
     #[test]
     fn a_sum_of_as_many_rows_as_a_table_may_have_keeps_its_parts_apart() {
-        let (row, count) = (Sum::of_row(0.5, true), ROWS_MAX as i64);
+        let (row, count) = (Sum::of_row(0.5, 1.0), ROWS_MAX as i64);
         let total = Sum { gradient: row.gradient * count, rows_and_curvature: row.rows_and_curvature * count };
         assert_eq!(total.rows() as usize, ROWS_MAX);
         assert_eq!((total.gradient(), total.curvature()), (-0.5 * count as f64, 0.25 * count as f64));
         // Nobody is certain enough to divide by nothing.
-        assert!(Sum::of_row(1.0, true).newton_step(0.0).is_finite());
+        assert!(Sum::of_row(1.0, 1.0).newton_step(0.0).is_finite());
     }
 
     #[test]

@@ -5,7 +5,6 @@ use super::forest::Forest;
 use super::growing::Grower;
 use super::tree::Tree;
 use crate::models::error::{Error, Progress, report};
-use crate::models::evaluation::brier;
 
 /// Mean squared error that a tree must save to be worth keeping.
 const GAIN_MIN: f64 = 1e-7;
@@ -45,11 +44,17 @@ pub struct CrossFit {
     error: f64,
 }
 
-/// Fits trees to all rows; `labels` says which are positive.
+/// Fits trees to all rows; `labels` says which are positive, or by which share from 0 to 1 each is.
 ///
 /// # Errors
-/// [`Error::NotEnoughData`] without a row of either class; [`Error::Internal`] where there is not one label per row.
-pub fn fit(binned: &Binned, labels: &[bool], parameters: &Parameters, trees: usize) -> Result<Forest, Error> {
+/// [`Error::NotEnoughData`] without a row of either class; [`Error::Internal`] where there is not one label per row, or
+/// one is no share.
+pub fn fit<L: Copy + Into<f64>>(
+    binned: &Binned,
+    labels: &[L],
+    parameters: &Parameters,
+    trees: usize,
+) -> Result<Forest, Error> {
     let everyone = (0..binned.rows() as u32).collect();
     let mut booster = Booster::new(binned, labels, parameters, everyone)?;
     let grown: Vec<Tree> = (0..trees).map(|_| booster.grow()).collect();
@@ -60,9 +65,9 @@ pub fn fit(binned: &Binned, labels: &[bool], parameters: &Parameters, trees: usi
 ///
 /// # Errors
 /// Like [`fit`], also where a class is in one fold only; [`Error::Cancelled`] when `progress` asks to stop.
-pub fn cross_fit(
+pub fn cross_fit<L: Copy + Into<f64>>(
     binned: &Binned,
-    labels: &[bool],
+    labels: &[L],
     folds: &[usize],
     parameters: &Parameters,
     progress: &dyn Progress,
@@ -108,8 +113,8 @@ fn folds_of(folds: &[usize]) -> Vec<(Vec<usize>, Vec<u32>)> {
 }
 
 /// Adds one tree after the other.
-struct Booster<'a> {
-    labels: &'a [bool],
+struct Booster<'a, L> {
+    labels: &'a [L],
     grower: Grower<'a>,
     /// Log-odds of the rows that it learns from, by the trees so far.
     scores: Vec<f64>,
@@ -117,18 +122,21 @@ struct Booster<'a> {
     prior: f64,
 }
 
-impl<'a> Booster<'a> {
-    fn new(binned: &'a Binned, labels: &'a [bool], parameters: &'a Parameters, rows: Vec<u32>) -> Result<Self, Error> {
+impl<'a, L: Copy + Into<f64>> Booster<'a, L> {
+    fn new(binned: &'a Binned, labels: &'a [L], parameters: &'a Parameters, rows: Vec<u32>) -> Result<Self, Error> {
         if labels.len() != binned.rows() {
             return Err(Error::Internal("boosting was given more or fewer labels than rows".to_owned()));
         }
-        let positives = rows.iter().filter(|row| labels[**row as usize]).count();
-        let negatives = rows.len() - positives;
-        if positives.min(negatives) == 0 {
+        if !labels.iter().all(|label| (0.0..=1.0).contains(&(*label).into())) {
+            return Err(Error::Internal("boosting was given a label that is no share".to_owned()));
+        }
+        let positives: f64 = rows.iter().map(|row| labels[*row as usize].into()).sum();
+        let negatives = rows.len() as f64 - positives;
+        if positives.min(negatives) <= 0.0 {
             let message = format!("boosting needs rows of both classes, but has {positives} and {negatives}");
             return Err(Error::NotEnoughData(message));
         }
-        let prior = (positives as f64 / negatives as f64).ln();
+        let prior = (positives / negatives).ln();
         let scores = vec![prior; binned.rows()];
         Ok(Self { labels, grower: Grower::new(binned, parameters, rows), scores, prior })
     }
@@ -144,8 +152,8 @@ pub(super) fn probability(log_odds: f64) -> f64 {
 }
 
 /// The mean squared error of the probabilities of log-odds (Brier 1950).
-fn squared_error(scores: &[f64], labels: &[bool]) -> f64 {
-    let of_row = |(score, label): (&f64, &bool)| brier(probability(*score), *label);
+fn squared_error<L: Copy + Into<f64>>(scores: &[f64], labels: &[L]) -> f64 {
+    let of_row = |(score, label): (&f64, &L)| (probability(*score) - (*label).into()).powi(2);
     scores.iter().zip(labels).map(of_row).sum::<f64>() / scores.len() as f64
 }
 

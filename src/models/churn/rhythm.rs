@@ -31,7 +31,7 @@ type Looks = [f64; LOOKS_AT.len()];
 
 /// A fitted model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Rhythm {
+pub(in crate::models) struct Rhythm {
     model: BgNbd,
     horizon_weeks: f64,
     median: Looks,

@@ -12,7 +12,7 @@ use crate::models::schema::{Known, Schema};
 
 /// The kinds of models that compete for churn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Scorer {
+pub(in crate::models) enum Scorer {
     /// Logistic regression: the transparent one that the others must beat.
     Linear(Regression),
     /// Gradient boosted trees.
@@ -23,23 +23,23 @@ pub(super) enum Scorer {
 
 /// A score and its parts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Explanation {
+pub(in crate::models) struct Explanation {
     /// Log-odds of a customer without any particularity.
-    pub(super) baseline: f64,
+    pub(in crate::models) baseline: f64,
     /// What features, by their position in the schema, add to it.
-    pub(super) parts: Vec<(usize, f64)>,
+    pub(in crate::models) parts: Vec<(usize, f64)>,
 }
 
 impl Explanation {
     /// The baseline and all parts.
-    pub(super) fn log_odds(&self) -> f64 {
+    pub(in crate::models) fn log_odds(&self) -> f64 {
         self.baseline + self.parts.iter().map(|part| part.1).sum::<f64>()
     }
 }
 
 impl Scorer {
     /// The name for programs, on cards.
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::models) fn name(&self) -> &'static str {
         match self {
             Self::Linear(_) => "logistic_regression",
             Self::Trees(_) => "boosted_trees",
@@ -48,7 +48,7 @@ impl Scorer {
     }
 
     /// What it needs to know about a customer, and nothing else of what takes computing.
-    pub(super) fn look(&self, schema: &Schema, view: &View<'_>) -> Vec<Option<f64>> {
+    pub(in crate::models) fn look(&self, schema: &Schema, view: &View<'_>) -> Vec<Option<f64>> {
         match self {
             Self::Linear(regression) => schema.serve(view, regression.terms.iter().map(|term| term.index)),
             Self::Trees(trees) => schema.serve(view, trees.features()),
@@ -57,7 +57,7 @@ impl Scorer {
     }
 
     /// The score of a customer with its parts.
-    pub(super) fn explain(&self, known: &Known) -> Explanation {
+    pub(in crate::models) fn explain(&self, known: &Known) -> Explanation {
         match self {
             Self::Linear(regression) => Explanation {
                 baseline: regression.intercept,
@@ -69,7 +69,7 @@ impl Scorer {
     }
 
     /// The score of a customer.
-    pub(super) fn log_odds(&self, known: &Known) -> f64 {
+    pub(in crate::models) fn log_odds(&self, known: &Known) -> f64 {
         match self {
             Self::Linear(regression) => regression.log_odds(known),
             Self::Trees(_) | Self::Rhythm(_) => self.explain(known).log_odds(),
@@ -77,7 +77,7 @@ impl Scorer {
     }
 
     /// Finds the features of a scorer that was read; false where this release cannot serve it.
-    pub(super) fn resolve(&mut self, schema: &Schema) -> bool {
+    pub(in crate::models) fn resolve(&mut self, schema: &Schema) -> bool {
         match self {
             Self::Linear(regression) => {
                 regression.intercept.is_finite() && regression.terms.iter_mut().all(|term| term.resolve(schema))
@@ -88,7 +88,7 @@ impl Scorer {
     }
 
     /// What a card says about it.
-    pub(super) fn describe(&self, schema: &Schema) -> Map {
+    pub(in crate::models) fn describe(&self, schema: &Schema) -> Map {
         match self {
             Self::Linear(regression) => card::map([
                 ("features", card::list(regression.terms.iter().map(|term| term.describe(schema)))),

@@ -5,21 +5,21 @@ use crate::models::evaluation::log_loss;
 
 /// Which of several models was picked, and why.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Selection {
+pub(in crate::models) struct Selection {
     /// Its position.
-    pub(super) picked: usize,
+    pub(in crate::models) picked: usize,
     /// Of each model, how much its mean log loss lies above that of the first one.
-    pub(super) differences: Vec<Interval>,
+    pub(in crate::models) differences: Vec<Interval>,
 }
 
 /// The log loss of each row.
-pub(super) fn losses(probabilities: &[f64], outcomes: &[bool]) -> Vec<f64> {
+pub(in crate::models) fn losses(probabilities: &[f64], outcomes: &[bool]) -> Vec<f64> {
     probabilities.iter().zip(outcomes).map(|(probability, outcome)| log_loss(*probability, *outcome)).collect()
 }
 
 /// Picks by the losses of each model on the same rows: the first one, unless a challenger is better beyond chance, which
 /// is when the whole 95 % interval of the paired difference lies below zero; of several such, the best.
-pub(super) fn select(losses: &[Vec<f64>], seed: u64) -> Selection {
+pub(in crate::models) fn select(losses: &[Vec<f64>], seed: u64) -> Selection {
     let differences: Vec<Interval> = losses.iter().map(|of| difference(of, &losses[0], seed)).collect();
     let better = (1..losses.len()).filter(|model| differences[*model].high < 0.0);
     let picked = better.min_by(|a, b| differences[*a].value.total_cmp(&differences[*b].value)).unwrap_or(0);
@@ -27,7 +27,7 @@ pub(super) fn select(losses: &[Vec<f64>], seed: u64) -> Selection {
 }
 
 /// How much larger the mean of some losses is than that of others on the same rows.
-pub(super) fn difference(losses: &[f64], others: &[f64], seed: u64) -> Interval {
+pub(in crate::models) fn difference(losses: &[f64], others: &[f64], seed: u64) -> Interval {
     let more: Vec<f64> = losses.iter().zip(others).map(|(loss, other)| loss - other).collect();
     let mean =
         |weights: &[f64]| more.iter().zip(weights).map(|(more, weight)| more * weight).sum::<f64>() / more.len() as f64;

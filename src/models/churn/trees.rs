@@ -11,7 +11,7 @@ use crate::models::schema::{Known, Schema};
 
 /// A forest with the names of its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Trees {
+pub(in crate::models) struct Trees {
     /// Those of a feature follow each other.
     pub(super) columns: Vec<Column>,
     pub(super) forest: Forest,
@@ -49,14 +49,14 @@ impl Column {
 }
 
 impl Trees {
-    /// Fits all rows, with as many trees as are best on held-out folds; also returns the log-odds of each row by trees
-    /// that were grown without its fold.
+    /// Fits all rows to labels or shares, with as many trees as are best on held-out folds; also returns the log-odds of
+    /// each row by trees that were grown without its fold.
     ///
     /// # Errors
     /// Those of [`cross_fit`].
-    pub(super) fn fit(
+    pub(in crate::models) fn fit<T: Copy + Into<f64>>(
         (schema, rows): (&Schema, &[&Known]),
-        left: &[bool],
+        targets: &[T],
         folds: &[usize],
         progress: &dyn Progress,
     ) -> Result<(Self, Vec<f64>), Error> {
@@ -66,8 +66,8 @@ impl Trees {
             (0..schema.len()).flat_map(of_feature).filter(|column| varies(&cells(column))).collect();
         let binned = Binned::new(columns.iter().map(cells))?;
         let parameters = Parameters::default();
-        let CrossFit { trees, scores, .. } = cross_fit(&binned, left, folds, &parameters, progress)?;
-        let forest = fit(&binned, left, &parameters, trees)?;
+        let CrossFit { trees, scores, .. } = cross_fit(&binned, targets, folds, &parameters, progress)?;
+        let forest = fit(&binned, targets, &parameters, trees)?;
         Ok((Self { columns, forest }, scores))
     }
 

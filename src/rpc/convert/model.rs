@@ -30,6 +30,21 @@ pub(in crate::rpc) fn kind(kind: ModelKind) -> pb::ModelKind {
     match kind {
         ModelKind::Segments => pb::ModelKind::Segments,
         ModelKind::Churn => pb::ModelKind::Churn,
+        ModelKind::Effort => pb::ModelKind::Effort,
+        ModelKind::Satisfaction => pb::ModelKind::Satisfaction,
+        ModelKind::Value => pb::ModelKind::Value,
+    }
+}
+
+/// The kind that a number of the wire stands for; `None` for the unspecified one and for numbers that are no kind.
+pub(in crate::rpc) fn kind_from_pb(sent: i32) -> Option<ModelKind> {
+    match pb::ModelKind::try_from(sent) {
+        Ok(pb::ModelKind::Segments) => Some(ModelKind::Segments),
+        Ok(pb::ModelKind::Churn) => Some(ModelKind::Churn),
+        Ok(pb::ModelKind::Effort) => Some(ModelKind::Effort),
+        Ok(pb::ModelKind::Satisfaction) => Some(ModelKind::Satisfaction),
+        Ok(pb::ModelKind::Value) => Some(ModelKind::Value),
+        Ok(pb::ModelKind::Unspecified) | Err(_) => None,
     }
 }
 
@@ -42,37 +57,10 @@ pub(in crate::rpc) fn version(text: &str, violations: &mut Violations) -> Result
     text.parse().map_err(|_| Error::not_found(Resource::Model, "model_version"))
 }
 
-/// The kind that a list is narrowed to; a number that is no kind is a violation.
-pub(in crate::rpc) fn filter(kind: i32, violations: &mut Violations) -> Filter {
-    match pb::ModelKind::try_from(kind) {
-        Ok(pb::ModelKind::Unspecified) => Filter::Every,
-        Ok(pb::ModelKind::Segments) => Filter::Only(ModelKind::Segments),
-        Ok(pb::ModelKind::Churn) => Filter::Only(ModelKind::Churn),
-        Ok(pb::ModelKind::Effort | pb::ModelKind::Satisfaction) => Filter::Nothing,
-        Err(_) => {
-            violations.add("kind", "must be a value of ModelKind");
-            Filter::Nothing
-        }
+/// The kind that a list is narrowed to, `None` for every kind; a number that is no kind is a violation.
+pub(in crate::rpc) fn filter(kind: i32, violations: &mut Violations) -> Option<ModelKind> {
+    if pb::ModelKind::try_from(kind).is_err() {
+        violations.add("kind", "must be a value of ModelKind");
     }
-}
-
-/// Which kinds a list has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::rpc) enum Filter {
-    /// All of them.
-    Every,
-    /// One of them.
-    Only(ModelKind),
-    /// A kind of which there cannot be any yet.
-    Nothing,
-}
-
-impl Filter {
-    /// The kind that the use case looks for; `None` is every kind.
-    pub(in crate::rpc) fn kind(self) -> Option<ModelKind> {
-        match self {
-            Self::Only(kind) => Some(kind),
-            Self::Every | Self::Nothing => None,
-        }
-    }
+    kind_from_pb(kind)
 }

@@ -1,11 +1,12 @@
 //! Predictions.
 
 use super::{model, time};
-use crate::app::{Answer, Error, Kinds, With};
+use crate::app::{Answer, Effort, Error, Kinds, With};
 use crate::domain::limits;
-use crate::domain::model::ModelRef;
+use crate::domain::model::{ModelKind, ModelRef};
 use crate::domain::prediction::{
-    Band, ChurnPrediction, Contribution, EffortPrediction, PredictionStatus, SegmentPrediction, largest,
+    Band, ChurnPrediction, Contribution, PredictedScore, PredictionStatus, SegmentPrediction, SurveyPrediction,
+    ValuePrediction, largest,
 };
 use crate::domain::violation::Violations;
 use crate::rpc::call::Call;
@@ -62,20 +63,65 @@ pub(in crate::rpc) fn segment(answer: With<SegmentPrediction>) -> pb::PredictSeg
     }
 }
 
-/// The effort of a customer. It is always the index: there is no survey model yet.
-pub(in crate::rpc) fn effort(answer: EffortPrediction, limit: ContributionLimit) -> pb::PredictEffortResponse {
-    let basis = match answer.status {
-        PredictionStatus::Ok => pb::EffortBasis::BehaviourIndex,
-        PredictionStatus::InsufficientData => pb::EffortBasis::Unspecified,
+/// The effort of a customer. The index of behaviour is no predicted score, whose figures stay 0 then.
+pub(in crate::rpc) fn effort(answer: Effort, limit: ContributionLimit) -> pb::PredictEffortResponse {
+    let Effort { prediction: answer, model } = answer;
+    let basis = match (answer.status, answer.predicted_ces) {
+        (PredictionStatus::InsufficientData, _) => pb::EffortBasis::Unspecified,
+        (PredictionStatus::Ok, None) => pb::EffortBasis::BehaviourIndex,
+        (PredictionStatus::Ok, Some(_)) => pb::EffortBasis::SurveyModel,
     };
+    let predicted = answer.predicted_ces.unwrap_or(PredictedScore { score: 0.0, low: 0.0, high: 0.0 });
     pb::PredictEffortResponse {
         status: status_to_pb(answer.status).into(),
         basis: basis.into(),
         effort_index: answer.effort_index,
         band: band(answer.status, answer.band).into(),
         contributions: limit.apply(answer.contributions),
+        predicted_ces: predicted.score,
+        low: predicted.low,
+        high: predicted.high,
+        model: model.as_deref().and_then(model_of),
         ..Default::default()
     }
+}
+
+/// The satisfaction of a customer.
+pub(in crate::rpc) fn satisfaction(
+    answer: With<SurveyPrediction>,
+    limit: ContributionLimit,
+) -> pb::PredictSatisfactionResponse {
+    let SurveyPrediction { status, predicted: PredictedScore { score, low, high }, contributions } = answer.prediction;
+    pb::PredictSatisfactionResponse {
+        status: status_to_pb(status).into(),
+        predicted_csat: score,
+        low,
+        high,
+        contributions: limit.apply(contributions),
+        model: model_of(&answer.model),
+        ..Default::default()
+    }
+}
+
+/// What a customer will buy, and what that is worth. Where too little is known all figures are 0.
+pub(in crate::rpc) fn value(answer: With<ValuePrediction>) -> pb::PredictValueResponse {
+    let ValuePrediction { status, alive, expected_purchases, horizon, worth } = answer.prediction;
+    let mut response = pb::PredictValueResponse {
+        status: status_to_pb(status).into(),
+        probability_alive: alive,
+        expected_purchases,
+        horizon: Some(time::duration_to_pb(horizon)),
+        model: model_of(&answer.model),
+        ..Default::default()
+    };
+    if let Some(worth) = worth {
+        response.expected_order_value = worth.order_value;
+        response.lifetime_value = worth.lifetime_value;
+        response.currency = worth.currency.as_str().to_owned();
+        response.lifetime_horizon = Some(time::duration_to_pb(worth.lifetime_horizon));
+        response.annual_discount_rate = worth.annual_discount_rate;
+    }
+    response
 }
 
 /// The churn of a customer. Where too little is known all figures are 0, so that none is taken for an answer.
@@ -121,32 +167,44 @@ pub(in crate::rpc) fn all(call: &Call, answer: Answer, limit: ContributionLimit)
         Some(Err(error)) => failed(pb::ModelKind::Churn, error),
         None => {}
     }
+    match answer.satisfaction {
+        Some(Ok(answer)) => response.satisfaction = Some(satisfaction(answer, limit)),
+        Some(Err(error)) => failed(pb::ModelKind::Satisfaction, error),
+        None => {}
+    }
+    match answer.value {
+        Some(Ok(answer)) => response.value = Some(value(answer)),
+        Some(Err(error)) => failed(pb::ModelKind::Value, error),
+        None => {}
+    }
     response
 }
 
-/// Which answers a stream is asked for; none named is all. A kind that is none, or has no prediction, is a violation.
-pub(in crate::rpc) fn kinds(sent: &[i32], violations: &mut Violations) -> Kinds {
+/// Which answers a stream is asked for; `None` where none is named, which is all. A kind that is none is a violation.
+pub(in crate::rpc) fn kinds(sent: &[i32], violations: &mut Violations) -> Option<Kinds> {
     /// How many kinds have predictions; whoever names more repeats one.
-    const KINDS: usize = 3;
+    const KINDS: usize = ModelKind::ALL.len();
     if sent.is_empty() {
-        return Kinds::ALL;
+        return None;
     }
     if sent.len() > KINDS {
         violations.add("kinds", format!("has {} items; the limit is {KINDS}", sent.len()));
     }
-    let mut kinds = Kinds { segment: false, effort: false, churn: false };
+    let mut kinds = Kinds::NONE;
     for (position, kind) in sent.iter().take(KINDS).enumerate() {
-        match pb::ModelKind::try_from(*kind) {
-            Ok(pb::ModelKind::Segments) => kinds.segment = true,
-            Ok(pb::ModelKind::Churn) => kinds.churn = true,
-            Ok(pb::ModelKind::Effort) => kinds.effort = true,
-            Ok(pb::ModelKind::Unspecified | pb::ModelKind::Satisfaction) | Err(_) => {
+        match model::kind_from_pb(*kind) {
+            Some(ModelKind::Segments) => kinds.segment = true,
+            Some(ModelKind::Churn) => kinds.churn = true,
+            Some(ModelKind::Effort) => kinds.effort = true,
+            Some(ModelKind::Satisfaction) => kinds.satisfaction = true,
+            Some(ModelKind::Value) => kinds.value = true,
+            None => {
                 let field = format!("kinds[{position}]");
-                violations.add(&field, "must be MODEL_KIND_SEGMENTS, _CHURN or _EFFORT");
+                violations.add(&field, "must be MODEL_KIND_SEGMENTS, _CHURN, _EFFORT, _SATISFACTION or _VALUE");
             }
         }
     }
-    kinds
+    Some(kinds)
 }
 
 fn model_of(reference: &ModelRef) -> Option<pb::ModelRef> {

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use super::{money, request_id, time};
 use crate::app::{Invalid, Result, SettingsChange, SettingsView};
-use crate::domain::limits;
 use crate::domain::settings::{ChurnKind, Settings};
 use crate::domain::violation::Violations;
 use crate::rpc::pb;
-
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Settings as a caller sees them.
 pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
@@ -119,12 +116,5 @@ fn churn_kind(kind: i32, violations: &mut Violations) -> ChurnKind {
 fn horizon(sent: Option<prost_types::Duration>, violations: &mut Violations) -> Duration {
     let default = Settings::default().churn.horizon;
     let Some(sent) = sent else { return default };
-    let whole_days = sent.nanos == 0 && sent.seconds % SECONDS_PER_DAY == 0;
-    match u64::try_from(sent.seconds).map(Duration::from_secs) {
-        Ok(horizon) if whole_days && limits::HORIZON.contains(&horizon) => horizon,
-        _ => {
-            violations.add("churn.horizon", "must be a whole number of days from 1 to 730");
-            default
-        }
-    }
+    time::horizon_from_pb(sent, "churn.horizon", violations).unwrap_or(default)
 }

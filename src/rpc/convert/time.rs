@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::domain::violation::Violations;
+
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A time as the wire carries it.
 pub(in crate::rpc) fn to_pb(time: Timestamp) -> prost_types::Timestamp {
@@ -29,6 +32,21 @@ pub(in crate::rpc) fn from_pb(
 pub(in crate::rpc) fn duration_to_pb(duration: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0) }
+}
+
+/// How far ahead something looks; anything but a whole number of days from 1 to 730 is a violation of `field`.
+pub(in crate::rpc) fn horizon_from_pb(
+    sent: prost_types::Duration,
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Duration> {
+    let whole_days = sent.nanos == 0 && sent.seconds % SECONDS_PER_DAY == 0;
+    let horizon = u64::try_from(sent.seconds).map(Duration::from_secs).ok();
+    let horizon = horizon.filter(|horizon| whole_days && limits::HORIZON.contains(horizon));
+    if horizon.is_none() {
+        violations.add(field, "must be a whole number of days from 1 to 730");
+    }
+    horizon
 }
 
 #[cfg(test)]

@@ -4,37 +4,24 @@ use super::{model, request_id, time, value};
 use crate::app::{Error, Invalid, Resource, Result, RunView, TrainingRequest};
 use crate::domain::id::RunId;
 use crate::domain::limits;
-use crate::domain::model::ModelKind;
 use crate::domain::training::{TrainingRun, TrainingState};
 use crate::domain::violation::Violations;
 use crate::rpc::{pb, status};
 
-/// What a request asks to be trained; `None` for a kind that cannot be trained yet.
+/// What a request asks to be trained.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a kind that is none or needs no training, and for parameters that cannot be read.
-pub(in crate::rpc) fn request(sent: pb::CreateTrainingRunRequest) -> Result<Option<TrainingRequest>> {
+/// [`Error::Invalid`] for a kind that is none, with the faults of everything else.
+pub(in crate::rpc) fn request(sent: pb::CreateTrainingRunRequest) -> Result<TrainingRequest> {
     let mut violations = Violations::new();
-    let kind = match pb::ModelKind::try_from(sent.kind) {
-        Ok(pb::ModelKind::Segments) => Some(ModelKind::Segments),
-        Ok(pb::ModelKind::Churn) => Some(ModelKind::Churn),
-        Ok(pb::ModelKind::Satisfaction) => None,
-        Ok(pb::ModelKind::Effort) => {
-            violations
-                .add("kind", "must not be MODEL_KIND_EFFORT: the behaviour index answers it and needs no training");
-            None
-        }
-        Ok(pb::ModelKind::Unspecified) | Err(_) => {
-            violations.add("kind", "must be MODEL_KIND_SEGMENTS or MODEL_KIND_CHURN");
-            None
-        }
-    };
+    let kind = model::kind_from_pb(sent.kind);
+    if kind.is_none() {
+        violations.add("kind", "must be MODEL_KIND_SEGMENTS, _CHURN, _EFFORT, _SATISFACTION or _VALUE");
+    }
     let parameters = value::from_pb(sent.parameters, "parameters", &mut violations);
     request_id::check(&sent.request_id, &mut violations);
-    match kind {
-        Some(kind) => Ok(Some(TrainingRequest { kind, parameters, request_id: sent.request_id, faults: violations })),
-        None => Invalid::check(violations).map(|()| None),
-    }
+    let Some(kind) = kind else { return Err(Error::Invalid(Invalid(violations))) };
+    Ok(TrainingRequest { kind, parameters, request_id: sent.request_id, faults: violations })
 }
 
 /// The run that a request names. None, or one that is too long, is a violation.
