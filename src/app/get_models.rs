@@ -87,6 +87,7 @@ impl App {
 
     pub(super) async fn view(&self, caller: &Caller, record: ModelRecord) -> Result<ModelView> {
         let active = self.pointer(&caller.workspace, record.reference.kind).await?.map(|pointer| pointer.value);
+        let record = self.with_follow_up(&caller.workspace, record).await?;
         Ok(ModelView { active: active.as_ref() == Some(&record.reference.version), record })
     }
 

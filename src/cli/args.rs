@@ -25,6 +25,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Train a model and show its card
     Train(TrainArgs),
+    /// Show how good models are and what came of them, also as a page to look at
+    Report(ReportArgs),
     /// Copy everything to a directory, while the server goes on or of a stopped one
     Backup(BackupArgs),
     /// Make a data directory of a backup
@@ -99,6 +101,23 @@ pub struct TrainArgs {
     /// Parameters as JSON, such as '{"horizon_days": 90, "seed": 7}'
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub parameters: String,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A model's version, or a kind such as churn or segments; without it, every model that answers
+    #[arg(long, value_name = "VERSION|KIND")]
+    pub model: Option<String>,
+    /// Where the models are.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Write one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

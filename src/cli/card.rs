@@ -1,12 +1,12 @@
 //! Model cards as tables.
 
-use prost_types::Struct;
 use prost_types::value::Kind;
+use prost_types::{Struct, Value};
 
-use super::report;
+use super::{findings, report};
 
 /// The figures of a churn card, in the order in which people ask for them.
-const METRICS: [(&str, &str); 9] = [
+pub const METRICS: [(&str, &str); 9] = [
     ("auc", "AUC"),
     ("recency_baseline_auc", "AUC of recency alone (baseline)"),
     ("pr_auc", "PR-AUC"),
@@ -33,8 +33,7 @@ pub fn print(card: &Struct) {
 /// Prints the card of a churn model: its figures with their intervals, the data, and how reliable its probabilities are.
 pub fn print_churn(card: &Struct) {
     let row = |(key, name): &(&str, &str)| {
-        let interval = structure(card, key)?;
-        let (value, low, high) = (number(interval, "value")?, number(interval, "low")?, number(interval, "high")?);
+        let [value, low, high] = interval(card, key)?;
         if low == high {
             return Some(vec![(*name).to_owned(), report::count(value as i64), String::new()]);
         }
@@ -53,14 +52,17 @@ pub fn print_churn(card: &Struct) {
     report::fact("model", text(card, "selection"));
     report::fact("gate", text(card, "gate"));
     print_reliability(card);
+    findings::print(card);
 }
 
 /// Draws for each bin where the predicted probability lies and where the share that really left.
 fn print_reliability(card: &Struct) {
-    let Some(Kind::ListValue(bins)) = field(card, "reliability") else { return };
+    let bins = list(card, "reliability");
+    if bins.is_empty() {
+        return;
+    }
     println!("\n  Reliability: `|` is what was predicted, `o` what happened, `*` both");
-    for bin in &bins.values {
-        let Some(Kind::StructValue(bin)) = &bin.kind else { continue };
+    for bin in bins {
         let (Some(predicted), Some(observed)) = (number(bin, "mean_probability"), number(bin, "observed_share")) else {
             continue;
         };
@@ -88,12 +90,10 @@ pub fn print_segments(card: &Struct) {
     report::fact("silhouette", shown("silhouette"));
     report::fact("agreement with before", shown("adjusted_rand_index"));
     report::fact("customers who moved", number(card, "share_moved").map_or_else(|| "–".to_owned(), report::percent));
-    let Some(Kind::ListValue(segments)) = field(card, "segments") else { return };
-    let segments = segments.values.iter().filter_map(|segment| match &segment.kind {
-        Some(Kind::StructValue(segment)) => Some(segment),
-        _ => None,
-    });
-    let segments: Vec<&Struct> = segments.collect();
+    if let Some(outliers) = structure(card, "outliers").and_then(|outliers| number(outliers, "customers")) {
+        report::fact("far from every segment", format!("{} customers", report::count(outliers as i64)));
+    }
+    let segments = list(card, "segments");
     let row = |segment: &&Struct| {
         let id = text(segment, "id");
         let jaccard = structure(card, "jaccard").and_then(|all| number(all, &id)).map(report::exact);
@@ -105,6 +105,7 @@ pub fn print_segments(card: &Struct) {
     for segment in segments {
         println!("  {:<7} {}", text(segment, "id"), report::wrapped(&text(segment, "persona"), 10));
     }
+    findings::print(card);
 }
 
 fn field<'a>(data: &'a Struct, key: &str) -> Option<&'a Kind> {
@@ -127,10 +128,51 @@ pub fn text(data: &Struct, key: &str) -> String {
     }
 }
 
-fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
+/// A part of open data that has keys of its own.
+pub fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
     match field(data, key) {
         Some(Kind::StructValue(inner)) => Some(inner),
         _ => None,
+    }
+}
+
+/// The entries of a list that have keys of their own.
+pub fn list<'a>(data: &'a Struct, key: &str) -> Vec<&'a Struct> {
+    let entry = |value: &'a Value| match &value.kind {
+        Some(Kind::StructValue(entry)) => Some(entry),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// The numbers of a list.
+pub fn numbers(data: &Struct, key: &str) -> Vec<f64> {
+    let entry = |value: &Value| match value.kind {
+        Some(Kind::NumberValue(number)) => Some(number),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// The texts of a list.
+pub fn texts(data: &Struct, key: &str) -> Vec<String> {
+    let entry = |value: &Value| match &value.kind {
+        Some(Kind::StringValue(text)) => Some(text.clone()),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// A figure with the ends of its interval.
+pub fn interval(data: &Struct, key: &str) -> Option<[f64; 3]> {
+    let interval = structure(data, key)?;
+    Some([number(interval, "value")?, number(interval, "low")?, number(interval, "high")?])
+}
+
+fn values<'a>(data: &'a Struct, key: &str) -> &'a [Value] {
+    match field(data, key) {
+        Some(Kind::ListValue(list)) => &list.values,
+        _ => &[],
     }
 }
 

@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::churn::{ChurnModel, format_1};
-use super::segments::SegmentModel;
+use super::segments::{SegmentModel, format_2 as segments_2};
 
 /// What every model begins with.
 const MAGIC: &[u8; 4] = b"RAPM";
-/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn.
-const VERSION: u16 = 2;
+/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn, format 3
+/// segments with bounds for outliers.
+const VERSION: u16 = 3;
 const HEADER_BYTES: usize = 4 + 2 + 4 + 8;
 
 /// A model of any kind.
@@ -28,14 +29,30 @@ pub enum Model {
 #[derive(Deserialize)]
 enum Model1 {
     Churn(format_1::ChurnModel),
-    Segments(SegmentModel),
+    Segments(segments_2::SegmentModel),
 }
 
 impl From<Model1> for Model {
     fn from(model: Model1) -> Self {
         match model {
             Model1::Churn(model) => Self::Churn(model.into()),
-            Model1::Segments(model) => Self::Segments(model),
+            Model1::Segments(model) => Self::Segments(model.into()),
+        }
+    }
+}
+
+/// A model as format 2 has it.
+#[derive(Deserialize)]
+enum Model2 {
+    Churn(ChurnModel),
+    Segments(segments_2::SegmentModel),
+}
+
+impl From<Model2> for Model {
+    fn from(model: Model2) -> Self {
+        match model {
+            Model2::Churn(model) => Self::Churn(model),
+            Model2::Segments(model) => Self::Segments(model.into()),
         }
     }
 }
@@ -90,6 +107,7 @@ pub fn decode(bytes: &[u8]) -> Result<Model, ArtifactError> {
     }
     let read = match version {
         1 => postcard::from_bytes::<Model1>(body).map(Model::from),
+        2 => postcard::from_bytes::<Model2>(body).map(Model::from),
         VERSION => postcard::from_bytes(body),
         _ => return Err(ArtifactError::Damaged),
     };

@@ -20,14 +20,19 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
 
 mod candidates;
+mod curves;
 pub(super) mod format_1;
 mod gate;
+mod outcomes;
 mod rhythm;
 mod scorer;
 mod selection;
 #[cfg(test)]
 mod tests;
+mod today;
 mod trees;
+
+pub use today::ChurnToday;
 
 /// Customers of either outcome below which nothing is learned or judged.
 pub const CLASS_MIN: usize = 100;

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod history;
 mod identity;
+mod model_life;
 mod predictions;
 mod profiles;
 mod settings;

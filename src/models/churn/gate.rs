@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::candidates::Candidate;
 use super::selection::{Selection, difference, losses, select};
-use super::{ChurnModel, TrainedChurn};
+use super::{ChurnModel, TrainedChurn, curves};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
 use crate::models::bootstrap::{Interval, intervals};
@@ -35,6 +35,7 @@ pub(super) fn judge(
     card.extend(describe_model(&model));
     card.extend(compared);
     card.insert("reliability".to_owned(), reliability_bins(scores));
+    card.extend(curves::describe(&model, scores, &test));
     card.insert("gate".to_owned(), card::text(verdict.reason));
     card.insert("previous_model".to_owned(), describe_previous(previous, comparable, &test, seed));
     TrainedChurn { model, card, metrics, promote: verdict.promote }
@@ -67,7 +68,7 @@ fn describe_candidates(candidates: &[Candidate], scores: &[Scores], losses: &[Ve
     card::map([("candidates", card::list(entries)), ("selection", card::text(reason))])
 }
 
-fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
+pub(super) fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
     Scores {
         scores: rows.iter().map(|row| model.probability(&row.values)).collect(),
         outcomes: rows.iter().map(|row| row.left).collect(),
@@ -75,7 +76,7 @@ fn scores_of(model: &ChurnModel, rows: &[&Example]) -> Scores {
 }
 
 /// The figures that every card has, each with its interval over the same resamples.
-fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
+pub(super) fn metrics(scores: &Scores, test: &[&Example], seed: u64) -> Map {
     let ranking = Ranking::new(scores);
     let recency =
         Scores { scores: test.iter().map(|row| row.recency_days).collect(), outcomes: scores.outcomes.clone() };
@@ -186,7 +187,7 @@ fn describe_model(model: &ChurnModel) -> Map {
     about
 }
 
-fn reliability_bins(scores: &Scores) -> Value {
+pub(super) fn reliability_bins(scores: &Scores) -> Value {
     let bins = reliability(scores, &vec![1.0; scores.len()]);
     let filled = bins.iter().filter(|bin| bin.rows > 0.0);
     Value::List(
