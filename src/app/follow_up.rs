@@ -80,7 +80,7 @@ impl App {
         }
         let mut due = Vec::new();
         for kind in ModelKind::ALL {
-            let active = self.pointer(workspace, kind).await?.map(|pointer| pointer.value);
+            let active = self.answering(workspace, kind).await?;
             let mut answered: Vec<&(ModelVersion, Timestamp)> =
                 promoted.iter().filter(|(version, _)| version.kind_name() == kind.name()).collect();
             answered.sort_by_key(|(_, end)| *end);
@@ -159,10 +159,14 @@ impl Look {
     fn at(&self, followed: Followed) -> Result<()> {
         let time = self.app.context.now();
         let version = followed.record.reference.version.clone();
-        let (_, model) = self.runtime.block_on(self.app.load_model(&self.workspace, &version))?;
         let mut findings = Map::new();
-        match &model {
-            Model::Segments(model) => {
+        let loaded = self.runtime.block_on(self.app.load_model(&self.workspace, &version));
+        match loaded.as_ref().map(|(_, model)| model) {
+            // Nothing is found at a model that cannot be read; the next look comes when it is due.
+            Err(error) => {
+                tracing::warn!(model_version = %version, error = %chain(error), "a model is not followed up");
+            }
+            Ok(Model::Segments(model)) => {
                 if let Some(mut today) = SegmentsToday::new(model, &followed.record.card) {
                     self.for_each(|profiles| {
                         profiles.iter().for_each(|profile| today.add(&profile.state, time));
@@ -171,7 +175,7 @@ impl Look {
                     findings.insert(DRIFT_NOW.to_owned(), Value::Map(today.describe()));
                 }
             }
-            Model::Churn(model) => {
+            Ok(Model::Churn(model)) => {
                 let mut today = ChurnToday::new(model, &followed.record.card).filter(|_| followed.active);
                 let mut last: Option<Timestamp> = None;
                 self.for_each(|profiles| {

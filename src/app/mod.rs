@@ -51,6 +51,7 @@ pub use list_rejections::Refused;
 pub use merge_profiles::{MergeRequest, Merged};
 pub use page::{Listed, Page, PageRequest};
 pub use predict::{Answer, Kinds, Prediction, With};
+pub use registry::Unserved;
 pub use request::WriteMode;
 pub use server_info::ServerInfo;
 pub use settings::{SettingsChange, SettingsView};

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod boosting;
 pub mod churn;
+pub mod clustering;
 pub mod customer_key;
 pub mod drift;
 pub mod effort;
@@ -20,7 +21,6 @@ pub mod segments;
 mod bootstrap;
 mod calibration;
 mod card;
-mod clustering;
 #[cfg(test)]
 mod fixture;
 mod matching;

@@ -8,13 +8,15 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 use rapport::app::App;
 use rapport::app::context::Context;
+use rapport::domain::id::WorkspaceId;
+use rapport::domain::model::ModelVersion;
 use rapport::rpc::pb;
 use rapport::store::Store;
 use rapport::store::memory::MemoryStore;
 use tonic::Code;
 
-use crate::support::{NOW, TestApp, data, event, fields, list, number, purchase, reason, status_of, text};
-use crate::training::{churn_request, shop, train};
+use crate::support::{NOW, TestApp, data, event, fields, list, number, purchase, reason, status_of, text, user};
+use crate::training::{churn_request, shop, shop_on, train};
 
 const DAY: i64 = 86_400;
 
@@ -239,4 +241,49 @@ async fn a_plan_is_checked_as_a_whole_and_kept_from_two_writers() {
     stale.plan.as_mut().expect("a plan").etag = "1".into();
     let refused = app.training().update_training_plan(stale).await.expect_err("stale");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "ETAG_MISMATCH"));
+}
+
+#[tokio::test]
+async fn in_the_place_of_a_model_that_cannot_be_loaded_the_last_good_one_answers_and_it_is_said() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let app = shop_on(TestApp::builder().shared(Arc::clone(&store))).await;
+    let good = older_model(&app).await;
+    app.clock.advance_days(1);
+    let lost = train(&app, churn_request()).await.pop().expect("a final state");
+    let (workspace, version): (WorkspaceId, ModelVersion) =
+        ("acme".parse().expect("a name"), lost.model_version.parse().expect("a version"));
+    let whole = store.artifact(&workspace, &version).await.expect("read").expect("kept");
+    let mut too_new = whole.clone();
+    too_new[4] = 99;
+    for harm in [Some(whole[..whole.len() / 2].to_vec()), Some(too_new), None] {
+        match harm {
+            Some(bytes) => store.put_artifact(&workspace, &version, bytes).await.expect("written"),
+            None => store.remove_artifact(&workspace, &version).await.expect("removed"),
+        }
+        let restarted = TestApp::builder().shared(Arc::clone(&store)).start().await;
+        let request = pb::PredictChurnRequest { customer: user("u1"), ..Default::default() };
+        let answer = restarted.predictions().predict_churn(request).await.expect("answers").into_inner();
+        assert_eq!(answer.model.expect("a model").model_version, good.model_version);
+        let unserved = unserved(&restarted).await;
+        let [unserved] = unserved.as_slice() else { panic!("{unserved:?}") };
+        assert_eq!((unserved.kind(), &unserved.model_version), (ModelKind::Churn, &lost.model_version));
+        assert_eq!(unserved.serving_model_version, good.model_version);
+        for (run, active) in [(&good, true), (&lost, false)] {
+            let request = pb::GetModelRequest { model_version: run.model_version.clone(), ..Default::default() };
+            let model = restarted.training().get_model(request).await.expect("the model").into_inner().model;
+            assert_eq!(model.map(|model| model.active), Some(active));
+        }
+        // A look that cannot read the lost model is no failure of the others.
+        restarted.app.follow_up_models().await.expect("looked");
+        assert!(card(&restarted, &good).await.fields.contains_key("drift_now"));
+    }
+    let mended = TestApp::builder().shared(Arc::clone(&store)).start().await;
+    let request = pb::ActivateModelRequest { model_version: good.model_version.clone(), ..Default::default() };
+    mended.training().activate_model(request).await.expect("activated");
+    assert_eq!(unserved(&mended).await, []);
+}
+
+async fn unserved(app: &TestApp) -> Vec<pb::UnservedModel> {
+    let info = app.admin().get_server_info(pb::GetServerInfoRequest::default()).await.expect("information");
+    info.into_inner().unserved_models
 }

@@ -124,3 +124,90 @@ fn page(title: &str, models: &[pb::Model]) -> String {
     ));
     html::page(title, &body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVIL: &str = "</svg><script>alert('\"&')</script>";
+
+    fn model(kind: pb::ModelKind, card: &serde_json::Value) -> pb::Model {
+        let reference = pb::ModelRef { kind: kind.into(), model_version: EVIL.to_owned(), ..Default::default() };
+        let card = json::to_struct(card.as_object().expect("an object"));
+        pb::Model { r#ref: Some(reference), active: true, card: Some(card) }
+    }
+
+    fn interval() -> serde_json::Value {
+        json!({"value": 0.8, "low": 0.7, "high": 0.9})
+    }
+
+    fn drift() -> serde_json::Value {
+        json!({"customers": 90.0, "index_max": 0.4, "level": EVIL, "features": [{
+            "display_name": EVIL, "index": 0.4, "by_chance": 0.1, "level": "large",
+            "shares_then": [0.5, 0.5], "shares_now": [0.2, 0.8],
+        }]})
+    }
+
+    fn churn() -> serde_json::Value {
+        let bins = json!([{"mean_probability": 0.2, "observed_share": 0.3, "rows": 40.0}]);
+        let realised = json!({
+            "status": "measured", "as_of_time": EVIL, "auc": interval(), "observed_rate": interval(), "reliability": bins,
+        });
+        json!({
+            "auc": interval(), "rows": interval(), "gate": EVIL, "selection": EVIL, "horizon_days": 90.0,
+            "definition": {"kind": EVIL, "qualifying_events": [EVIL]}, "reliability": bins,
+            "gain": [{"share": 0.5, "captured": 0.8, "lift": 1.6}, {"share": 1.0, "captured": 1.0, "lift": 1.0}],
+            "contributions": [{"display_name": EVIL, "mean_absolute": 0.4, "direction": -0.9}],
+            "candidates": [{"model": EVIL, "calibration": EVIL, "log_loss": 0.5, "auc": 0.8}],
+            "previous_model": {"auc": interval()}, "realised": realised, "drift_now": drift(),
+        })
+    }
+
+    fn segments() -> serde_json::Value {
+        json!({
+            "k": 2.0, "silhouette": 0.4, "jaccard": {EVIL: 0.9}, "choice": EVIL,
+            "features": [{"display_name": EVIL}], "outliers": {"share": 0.01},
+            "segments": [{"id": EVIL, "display_name": EVIL, "persona": EVIL, "size": 40.0, "share": 1.0,
+                "distinguishing": [{"display_name": EVIL, "median": 1.0, "population_median": 2.0}]}],
+            "map": {"x": [0.1, 2.0], "y": [-1.0, 1.0], "segment": [0.0, 0.0], "centroid_x": [1.0], "centroid_y": [0.0],
+                "axes": [{"variance_share": 0.6, "weights": [{"display_name": EVIL, "weight": 0.9}]}]},
+            "silhouettes": [{"id": EVIL, "customers": 40.0, "mean": 0.4, "widths": [0.8, 0.4, -0.1]}],
+            "curves": [{"k": 2.0, "silhouette": 0.4, "stable": true}], "drift_from_previous": drift(),
+        })
+    }
+
+    /// Whether every element that is opened is closed in its turn.
+    fn is_well_formed(html: &str) -> bool {
+        let mut open: Vec<&str> = Vec::new();
+        for tag in html.split('<').skip(1).map(|part| part.split('>').next().unwrap_or_default()) {
+            let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap_or_default();
+            if tag.starts_with('/') {
+                if open.pop() != Some(name) {
+                    return false;
+                }
+            } else if !tag.ends_with('/') && !["meta", "!DOCTYPE"].contains(&name) {
+                open.push(name);
+            }
+        }
+        open.is_empty()
+    }
+
+    #[test]
+    fn a_page_is_well_formed_whatever_the_data_and_needs_nothing_from_elsewhere() {
+        let models = [model(pb::ModelKind::Churn, &churn()), model(pb::ModelKind::Segments, &segments())];
+        let html = page(EVIL, &models);
+        assert!(is_well_formed(&html) && !html.contains("<script"), "{html}");
+        assert!(html.matches("<svg").count() >= 9, "{} pictures", html.matches("<svg").count());
+        assert_eq!(html.matches("<svg").count(), html.matches("role=\"img\" aria-label=\"").count());
+        assert!(["http", "src=", "href=", "@import", "url("].iter().all(|outside| !html.contains(outside)));
+        assert!(!html.contains("NaN"), "{html}");
+    }
+
+    #[test]
+    fn a_card_of_an_earlier_release_has_a_page_without_what_it_does_not_tell() {
+        let empty = json!({"auc": interval()});
+        let models = [model(pb::ModelKind::Churn, &empty), model(pb::ModelKind::Segments, &json!({}))];
+        let html = page("Models", &models);
+        assert!(is_well_formed(&html) && html.contains("Nobody has looked yet") && !html.contains("NaN"), "{html}");
+    }
+}

@@ -61,7 +61,11 @@ pub(super) fn choose(
     let chosen = candidates.iter().rev().find(|candidate| candidate.is_stable()).or_else(|| {
         candidates.iter().reduce(|best, next| if next.jaccard_min() > best.jaccard_min() { next } else { best })
     });
-    let chosen = chosen.cloned().ok_or_else(|| Error::Internal("no number of segments was tried".to_owned()))?;
+    let chosen = chosen.cloned();
+    let mut chosen = chosen.ok_or_else(|| Error::Internal("no number of segments was tried".to_owned()))?;
+    if fitted.len() < points.len() {
+        chosen.clusters.refine(points);
+    }
     Ok(Choice { candidates, chosen, fitted_rows: fitted.len() })
 }
 
