@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench models                   # fits and answers on 100,000 generated rows of 30 columns
 //! cargo bench --bench models -- speed PYTHON   # the same, beside scikit-learn in that Python, in one run
+//! cargo bench --bench models -- kmeans PYTHON  # segments of 1,000,000 rows of 20 columns, beside scikit-learn
 //! cargo bench --bench models -- folds FILE...  # five folds: CSV of numbers, `label` is 0 or 1, `group` stays together
 //! ```
 //!
@@ -18,6 +19,7 @@ use anyhow::{Context, bail, ensure};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rapport::models::boosting::{self, Binned, Forest, Parameters};
+use rapport::models::clustering::{Clusters, Points};
 use rapport::models::evaluation::{Ranking, Scores, brier, expected_calibration_error, reliability};
 use rapport::models::logistic::{Logistic, Row};
 use rustix::time::{ClockId, clock_gettime};
@@ -35,11 +37,12 @@ fn main() -> anyhow::Result<ExitCode> {
     match words[..] {
         [] | ["speed"] => speed(None),
         ["speed", python] => speed(Some(python)),
+        ["kmeans", python] => kmeans(python),
         ["folds", ref files @ ..] if !files.is_empty() => {
             files.iter().try_for_each(|file| folds(Path::new(file)))?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => bail!("there are `speed [PYTHON]` and `folds FILE...`"),
+        _ => bail!("there are `speed [PYTHON]`, `kmeans PYTHON` and `folds FILE...`"),
     }
 }
 
@@ -142,6 +145,38 @@ fn speed(python: Option<&str>) -> anyhow::Result<ExitCode> {
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Clusters as a training of segments finds them: fitted on a sample, moved to everybody, everybody assigned.
+fn kmeans(python: &str) -> anyhow::Result<ExitCode> {
+    const ROWS: usize = 1_000_000;
+    const COLUMNS: usize = 20;
+    const K: usize = 8;
+    const SAMPLE: usize = 5_000;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    // As many groups as are looked for, which overlap.
+    let centres: Vec<f64> = (0..K * COLUMNS).map(|_| normal(&mut random)).collect();
+    let cells: Vec<f64> = (0..ROWS * COLUMNS).map(|cell| centres[cell % (K * COLUMNS)] + normal(&mut random)).collect();
+    let points = Points::new(cells.clone(), COLUMNS);
+    let sample: Vec<usize> = (0..SAMPLE).map(|_| random.gen_range(0..ROWS)).collect();
+    let work = || {
+        let mut clusters = Clusters::fit(&points.select(&sample), K, SEED, None)?;
+        clusters.refine(&points);
+        let assigned = black_box(clusters.assign(&points));
+        Ok::<_, anyhow::Error>((clusters, assigned.len()))
+    };
+    let ((clusters, _), took) = least_of_three(work)?;
+    let inertia = clusters.inertia_of(&points) * ROWS as f64;
+    let peers = run_python(python, "scikit_learn_kmeans.py", &cells, &[ROWS, COLUMNS, K])?;
+    let figure = |name: &str| peers.get(name).copied().context("no figure");
+    let (seconds, theirs) = (figure("seconds")?, figure("inertia")?);
+    println!(
+        "ours: {:.3} s, inertia {inertia:.0}; scikit-learn: {seconds:.3} s, inertia {theirs:.0}",
+        took.as_secs_f64()
+    );
+    let (times, more) = (took.as_secs_f64() / seconds, inertia / theirs - 1.0);
+    println!("k-means: CPU time against scikit-learn's  {times:.3} x  <= 1; inertia {:+.3} %  <= +0.1 %", more * 100.0);
+    Ok(if times <= 1.0 && more <= 0.001 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn least_of_three<T, E>(mut work: impl FnMut() -> Result<T, E>) -> Result<(T, Duration), E> {
     let mut best = None;
     for _ in 0..3 {
@@ -170,24 +205,34 @@ fn micros(all_rows: Duration) -> f64 {
 
 /// CPU seconds of scikit-learn, by model, on one thread.
 fn scikit_learn(python: &str, table: &Table) -> anyhow::Result<BTreeMap<String, f64>> {
+    let labels = table.labels.iter().map(|label| f64::from(u8::from(*label)));
+    let numbers: Vec<f64> = table.rows.iter().flatten().copied().chain(labels).collect();
+    run_python(python, "scikit_learn.py", &numbers, &[ROWS, COLUMNS])
+}
+
+/// The figures that a script of `benches/support` prints about numbers, on one thread.
+fn run_python(
+    python: &str,
+    script: &str,
+    numbers: &[f64],
+    arguments: &[usize],
+) -> anyhow::Result<BTreeMap<String, f64>> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rows");
-    let labels = table.labels.iter().map(|label| f64::from(u8::from(*label)));
-    let numbers: Vec<u8> = table.rows.iter().flatten().copied().chain(labels).flat_map(f64::to_le_bytes).collect();
-    std::fs::write(&file, numbers)?;
+    std::fs::write(&file, numbers.iter().copied().flat_map(f64::to_le_bytes).collect::<Vec<u8>>())?;
     let output = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/support/scikit_learn.py"))
+        .arg(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/support")).join(script))
         .arg(&file)
-        .args([ROWS.to_string(), COLUMNS.to_string()])
+        .args(arguments.iter().map(usize::to_string))
         .envs([("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1")])
         .output()?;
     ensure!(output.status.success(), "scikit-learn failed: {}", String::from_utf8_lossy(&output.stderr));
-    let mut seconds = BTreeMap::new();
+    let mut figures = BTreeMap::new();
     for line in String::from_utf8(output.stdout)?.lines() {
         let (name, figure) = line.split_once(' ').context("a name and a figure")?;
-        seconds.insert(name.to_owned(), figure.parse()?);
+        figures.insert(name.to_owned(), figure.parse()?);
     }
-    Ok(seconds)
+    Ok(figures)
 }
 
 /// Scores every row by models of the other folds.

@@ -42,6 +42,16 @@ fn a_file_that_is_imported_twice_changes_nothing_and_its_model_can_be_trained() 
     assert!((0.5..1.0).contains(&auc), "{auc}");
     assert_eq!(trained["promoted"], Value::from(true));
 
+    let page = home.path().join("report.html");
+    let arguments_of_report =
+        ["report", "--data-dir", data_dir, "--html", page.to_str().expect("a path"), "--output", "json"];
+    let report = json(&rapport(&arguments_of_report));
+    assert_eq!((&report["models"][0]["kind"], &report["models"][0]["card"]), (&Value::from("churn"), &trained["card"]));
+    let html = std::fs::read_to_string(&page).expect("the page");
+    assert!(html.matches("<svg").count() >= 4 && html.contains("Reliability") && !html.contains("http"));
+    let none = rapport(&["report", "--model", "segments", "--data-dir", data_dir]);
+    assert_eq!(none.status.code(), Some(2), "{}", String::from_utf8_lossy(&none.stderr));
+
     // Another server gives the same customers other profile ids, and must learn the same from them.
     let other = tempfile::tempdir().expect("a folder");
     json(&import(SAMPLE, other.path(), &[]));

@@ -24,13 +24,13 @@ const METHODS: [(&str, &str); 6] = [
     (
         "TrainingService",
         "CreateTrainingRun GetTrainingRun ListTrainingRuns CancelTrainingRun WatchTrainingRun ListModels GetModel \
-         ActivateModel",
+         ActivateModel GetTrainingPlan UpdateTrainingPlan",
     ),
     ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup"),
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 56] = [
+const FIELDS: [(&str, &str); 59] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -71,7 +71,7 @@ const FIELDS: [(&str, &str); 56] = [
     ("ListSegmentMembersRequest", "segment_id"),
     ("ListSegmentMembersResponse", "profiles"),
     ("PredictSegmentRequest", "customer purpose as_of_time"),
-    ("PredictSegmentResponse", "segment_id display_name distance affinities model"),
+    ("PredictSegmentResponse", "segment_id display_name distance affinities model outlier"),
     ("PredictEffortRequest", "customer purpose as_of_time"),
     ("PredictEffortResponse", "status basis effort_index predicted_ces low high band contributions model"),
     ("PredictChurnRequest", "customer purpose as_of_time"),
@@ -95,7 +95,13 @@ const FIELDS: [(&str, &str); 56] = [
     ("Contribution", "feature display_name value contribution"),
     ("CreateTrainingRunRequest", "kind parameters request_id validate_only"),
     ("CreateTrainingRunResponse", "run"),
-    ("TrainingRun", "run_id kind state progress model_version promoted metrics error create_time start_time end_time"),
+    (
+        "TrainingRun",
+        "run_id kind state progress model_version promoted metrics error create_time start_time end_time origin",
+    ),
+    ("TrainingPlan", "schedules drift_index etag"),
+    ("TrainingSchedule", "kind cron parameters next_time"),
+    ("UpdateTrainingPlanRequest", "plan request_id validate_only"),
     ("ModelRef", "kind model_version train_time"),
     ("Model", "ref active card"),
     ("GetModelRequest", "model_version"),
@@ -108,7 +114,7 @@ const FIELDS: [(&str, &str); 56] = [
 ];
 
 /// Values by enum, without their prefix.
-const VALUES: [(&str, &str); 12] = [
+const VALUES: [(&str, &str); 13] = [
     ("ContactKind", "OPENED MESSAGE TRANSFER ESCALATED RESOLVED REOPENED CLOSED SELF_SERVICE_FAILURE"),
     ("SurveyKind", "NPS CSAT CES"),
     ("SubscriptionStatus", "TRIAL ACTIVE PAST_DUE CANCELLED LAPSED"),
@@ -118,6 +124,7 @@ const VALUES: [(&str, &str); 12] = [
     ("Band", "LOW MEDIUM HIGH"),
     ("ModelKind", "SEGMENTS CHURN EFFORT SATISFACTION VALUE"),
     ("TrainingState", "PENDING RUNNING SUCCEEDED FAILED CANCELLED"),
+    ("TrainingOrigin", "REQUEST SCHEDULE DRIFT"),
     ("ChurnKind", "CONTRACTUAL INACTIVITY"),
     ("ChangeType", "CREATED UPDATED MERGED UNMERGED"),
     ("ErrorReason", "MODEL_NOT_TRAINED NOT_ENOUGH_DATA REQUEST_ID_REUSED RESUME_TOKEN_EXPIRED"),

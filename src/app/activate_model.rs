@@ -28,6 +28,8 @@ impl App {
         };
         let (record, model) = self.load_model(&caller.workspace, version).await?;
         let kind = record.reference.kind;
+        let reference = record.reference.clone();
+        let record = self.with_follow_up(&caller.workspace, record).await?;
         let seen = self.pointer(&caller.workspace, kind).await?.map(|pointer| pointer.revision);
         let mut commit = self.new_commit(caller);
         commit.preconditions.push(Precondition::Document(DocumentKey::active_model(kind), seen));
@@ -37,7 +39,7 @@ impl App {
         // A caller who hangs up must not come between the commit and the swap.
         finish(async move {
             let revision = app.store.commit(commit).await?;
-            app.registry.put(&workspace, record.reference.clone(), model, revision);
+            app.registry.put(&workspace, reference, model, revision);
             Ok((ModelView { record, active: true }, revision))
         })
         .await

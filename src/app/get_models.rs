@@ -86,8 +86,18 @@ impl App {
     }
 
     pub(super) async fn view(&self, caller: &Caller, record: ModelRecord) -> Result<ModelView> {
-        let active = self.pointer(&caller.workspace, record.reference.kind).await?.map(|pointer| pointer.value);
+        let active = self.answering(&caller.workspace, record.reference.kind).await?;
+        let record = self.with_follow_up(&caller.workspace, record).await?;
         Ok(ModelView { active: active.as_ref() == Some(&record.reference.version), record })
+    }
+
+    /// The version that answers for a kind: the one that the stored pointer names, or the one in its place.
+    pub(super) async fn answering(&self, workspace: &WorkspaceId, kind: ModelKind) -> Result<Option<ModelVersion>> {
+        let serving = self.registry.serving(workspace);
+        match serving.unserved.into_iter().find(|unserved| unserved.kind == kind) {
+            Some(unserved) => Ok(unserved.instead),
+            None => Ok(self.pointer(workspace, kind).await?.map(|pointer| pointer.value)),
+        }
     }
 
     /// All documents of a kind; there are as many as a workspace ever had training runs.

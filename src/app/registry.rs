@@ -27,6 +27,19 @@ pub(super) struct Serving {
     pub(super) effort: Option<Served<SurveyModel>>,
     pub(super) satisfaction: Option<Served<SurveyModel>>,
     pub(super) value: Option<Served<ValueModel>>,
+    /// Models that should answer and could not be loaded at the start.
+    pub(super) unserved: Vec<Unserved>,
+}
+
+/// A model that should answer and could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// What it would answer.
+    pub kind: ModelKind,
+    /// The model.
+    pub version: ModelVersion,
+    /// The model that answers in its place; `None` where there is none.
+    pub instead: Option<ModelVersion>,
 }
 
 /// A model that answers.
@@ -54,6 +67,7 @@ impl Registry {
     pub(super) fn put(&self, workspace: &WorkspaceId, reference: ModelRef, model: Model, since: Revision) {
         let mut workspaces = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let serving = workspaces.entry(workspace.clone()).or_default();
+        serving.unserved.retain(|unserved| unserved.kind != reference.kind);
         match model {
             Model::Churn(model) => replace(&mut serving.churn, reference, model, since),
             Model::Segments(model) => replace(&mut serving.segments, reference, model, since),
@@ -63,6 +77,12 @@ impl Registry {
             },
             Model::Value(model) => replace(&mut serving.value, reference, model, since),
         }
+    }
+
+    /// Notes that a model could not be loaded; the one in its place was put here before.
+    fn note(&self, workspace: &WorkspaceId, unserved: Unserved) {
+        let mut workspaces = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        workspaces.entry(workspace.clone()).or_default().unserved.push(unserved);
     }
 }
 
@@ -91,7 +111,8 @@ impl Serving {
 }
 
 impl App {
-    /// Loads what answered before a restart. A model that is damaged, missing or too new leaves its kind unanswered.
+    /// Loads what answered before a restart. In the place of a model that is damaged, missing or too new the last good one
+    /// of its kind answers, where there is one.
     pub(super) async fn load_models(&self) -> Result<()> {
         for workspace in self.store.workspaces().await? {
             for kind in ModelKind::ALL {
@@ -100,14 +121,38 @@ impl App {
                 };
                 match self.load_model(&workspace, &version).await {
                     Ok((record, model)) => self.registry.put(&workspace, record.reference, model, revision),
-                    Err(error) => tracing::error!(
-                        %workspace, model_version = %version, error = %crate::app::error::chain(&error),
-                        "a model cannot be loaded; activate another one or train a new one"
-                    ),
+                    Err(error) => {
+                        let instead = self.put_in_place_of(&workspace, kind, (&version, revision)).await?;
+                        tracing::error!(
+                            %workspace, model_version = %version, error = %crate::app::error::chain(&error),
+                            instead = instead.as_ref().map_or("none", ModelVersion::as_str),
+                            "a model cannot be loaded; activate another one or train a new one"
+                        );
+                        self.registry.note(&workspace, Unserved { kind, version, instead });
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lets the latest model of a kind that passed the gate and can be loaded answer in the place of another one.
+    async fn put_in_place_of(
+        &self,
+        workspace: &WorkspaceId,
+        kind: ModelKind,
+        (wanted, since): (&ModelVersion, Revision),
+    ) -> Result<Option<ModelVersion>> {
+        let mut runs = self.all_runs(workspace).await?;
+        runs.retain(|run| run.kind == kind && run.promoted);
+        runs.sort_by_key(|run| std::cmp::Reverse(run.end_time));
+        for version in runs.into_iter().filter_map(|run| run.model_version).filter(|version| version != wanted) {
+            if let Ok((record, model)) = self.load_model(workspace, &version).await {
+                self.registry.put(workspace, record.reference, model, since);
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
     }
 
     /// The version that the stored pointer names, with the commit that set it.

@@ -3,6 +3,7 @@
 use super::application::App;
 use super::customer::Caller;
 use super::error::Result;
+use super::registry::Unserved;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub struct ServerInfo {
     pub profiles: u64,
     /// Accepted events in the workspace.
     pub events: u64,
+    /// Models of the workspace that should answer and could not be loaded.
+    pub unserved: Vec<Unserved>,
 }
 
 impl App {
@@ -42,6 +45,7 @@ impl App {
             }
         }
         let (version, store) = (env!("CARGO_PKG_VERSION"), self.store.name());
-        Ok(ServerInfo { version, store, start_time: self.start_time, revision, profiles, events })
+        let unserved = self.registry.serving(&caller.workspace).unserved;
+        Ok(ServerInfo { version, store, start_time: self.start_time, revision, profiles, events, unserved })
     }
 }

@@ -32,6 +32,8 @@ use crate::store::Precondition;
 const CUSTOMERS_AT_ONCE: usize = 1_000;
 /// The share of a run's progress that reading the data takes.
 pub(super) const READING: f64 = 0.3;
+/// The card's key for how far customers have moved since the training of the model before.
+const DRIFT: &str = "drift_from_previous";
 
 /// What a caller asks to be trained.
 #[derive(Debug, Clone)]
@@ -83,6 +85,8 @@ enum Ending {
 pub(super) struct Incumbent {
     pointer: Option<Revision>,
     pub(super) model: Option<Model>,
+    /// The card of that model.
+    card: Map,
 }
 
 /// A run at work: everything happens on one blocking thread, so that serving never waits for it.
@@ -137,14 +141,14 @@ impl Job {
         let Some(pointer) = self.runtime.block_on(self.app.pointer(workspace, self.run.kind))? else {
             return Ok(Incumbent::default());
         };
-        let model = match self.runtime.block_on(self.app.load_model(workspace, &pointer.value)) {
-            Ok((_, model)) => Some(model),
+        let (model, card) = match self.runtime.block_on(self.app.load_model(workspace, &pointer.value)) {
+            Ok((record, model)) => (Some(model), record.card),
             Err(error) => {
                 tracing::warn!(model_version = %pointer.value, error = %chain(&error), "training without the model before");
-                None
+                (None, Map::new())
             }
         };
-        Ok(Incumbent { pointer: Some(pointer.revision), model })
+        Ok(Incumbent { pointer: Some(pointer.revision), model, card })
     }
 
     fn end(&mut self, state: TrainingState, failure: Option<TrainingFailure>) -> Result<()> {
@@ -213,7 +217,8 @@ impl Job {
             Some(Model::Churn(model)) => Some(model),
             _ => None,
         };
-        let trained = churn::train(&examples, previous, &self.part(READING, 1.0 - READING))?;
+        let mut trained = churn::train(&examples, previous, &self.part(READING, 1.0 - READING))?;
+        trained.card.insert(DRIFT.to_owned(), drift(previous.and_then(|previous| previous.drift_to(&examples, &self.incumbent.card))));
         Ok(Trained {
             model: Model::Churn(trained.model),
             card: trained.card,
@@ -258,7 +263,8 @@ impl Job {
         };
         let next_number = self.next_segment_number()?;
         let parameters = SegmentParameters { k: self.parameters.k, seed: self.parameters.seed, next_number };
-        let trained = segments::train(&rows, &parameters, previous, &self.part(READING, 1.0 - READING))?;
+        let mut trained = segments::train(&rows, &parameters, previous, &self.part(READING, 1.0 - READING))?;
+        trained.card.insert(DRIFT.to_owned(), drift(rows.drift_from(&self.incumbent.card)));
         Ok(Trained {
             model: Model::Segments(trained.model),
             card: trained.card,
@@ -364,6 +370,12 @@ impl Job {
         }
         Ok(())
     }
+}
+
+/// How far customers have moved since the training of the model before; null where there was none, or one whose card
+/// does not tell of its customers.
+fn drift(measured: Option<Map>) -> Value {
+    measured.map_or(Value::Null, Value::Map)
 }
 
 /// Why a training stopped without a model.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::application::App;
 use super::customer::Caller;
@@ -74,6 +74,12 @@ impl Trainer {
         self.turns.is_closed()
     }
 
+    /// Waits until no run works, and keeps others from beginning for as long as the turn is held; `None` once the server
+    /// stops.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
     pub(super) fn live(&self, run: RunId) -> Option<Arc<Live>> {
         self.live.borrow().get(&run).cloned()
     }
@@ -140,11 +146,11 @@ impl Progress for Part<'_> {
 impl App {
     /// Lets a recorded run work when its turn comes, and sees to it that it ends.
     pub(super) fn enqueue(&self, queued: Queued) {
-        let (app, turns) = (self.clone(), Arc::clone(&self.trainer.turns));
+        let app = self.clone();
         tokio::spawn(async move {
             let Queued { caller, run, revision, parameters, place } = queued;
             let turn = tokio::select! {
-                turn = turns.acquire_owned() => turn.ok(),
+                turn = app.trainer.turn() => turn,
                 () = place.live.until_cancelled() => None,
             };
             let ended = match turn {

@@ -8,14 +8,16 @@ use super::application::App;
 use super::customer::{Caller, Read};
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use super::page::{Begin, Binding, Listed, Page, PageRequest};
-use super::request::{Repeat, finish};
+use super::request::{NamedRequest, Repeat, finish};
 use super::train::TrainingRequest;
 use super::trainer::Queued;
 use super::unwind::produce;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact, RequestResult};
 use crate::domain::id::{Revision, RunId};
 use crate::domain::model::ModelKind;
-use crate::domain::training::{TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState};
+use crate::domain::training::{
+    RunOrigin, TrainingFailure, TrainingFailureReason, TrainingParameters, TrainingRun, TrainingState,
+};
 use crate::store::{Precondition, Versioned};
 
 /// A run as a caller sees it.
@@ -47,21 +49,35 @@ impl App {
     /// [`Error::Invalid`] for parameters, [`Error::OutOfRange`] for times whose history has expired,
     /// [`Error::Exhausted`] when too many runs wait.
     pub async fn create_training_run(&self, caller: &Caller, request: &TrainingRequest) -> Result<RunView> {
-        let parameters = check(request)?;
-        self.check_cutoffs(caller, &parameters).await?;
+        self.check_cutoffs(caller, &check(request)?).await?;
         let content = (request.kind, &request.parameters);
         let named = match self.find_repeat(caller, &request.request_id, "CreateTrainingRun", &content).await? {
             Repeat::No(named) => named,
             Repeat::Yes(RequestResult::TrainingRun(id), _) => return self.get_training_run(caller, id, None).await,
             Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
         };
-        let run = self.new_run(request);
+        self.begin_run(caller, request, named, RunOrigin::Request).await
+    }
+
+    /// Records a run that was checked, and lets it work when its turn comes.
+    pub(super) async fn begin_run(
+        &self,
+        caller: &Caller,
+        request: &TrainingRequest,
+        named: NamedRequest,
+        origin: RunOrigin,
+    ) -> Result<RunView> {
+        let parameters = check(request)?;
+        let run = TrainingRun { origin, ..self.new_run(request) };
         let Some(place) = self.trainer.reserve(run.id) else {
             return Err(Error::Exhausted { reason: Reason::TrainingBusy, retry_after: RETRY_AFTER });
         };
         let mut commit = self.new_commit(caller);
         commit.preconditions.push(Precondition::Document(DocumentKey::training_run(run.id), None));
         commit.facts.push(Fact::Document(Document::TrainingRun(run.clone())));
+        if origin != RunOrigin::Request {
+            commit.facts.push(Fact::Document(Document::RunOrigin(run.id, origin)));
+        }
         named.record(RequestResult::TrainingRun(run.id), &mut commit);
         let (app, caller) = (self.clone(), caller.clone());
         // A caller who hangs up must not come between the record of the run and its work.
@@ -112,15 +128,11 @@ impl App {
     ) -> Result<(Page<TrainingRun>, Revision)> {
         let binding = Binding::new("ListTrainingRuns", caller.workspace.as_str(), &kind);
         let Begin { revision, limit, after: before } = self.check_page::<RunId>(read, page, &binding)?;
-        let documents = self.all_documents(&caller.workspace, DocumentKind::TrainingRun).await?;
+        let runs = self.all_runs(&caller.workspace).await?;
         // Ids sort by the time of their making, and documents come in the order of their names.
-        let mut runs: Vec<TrainingRun> = documents
+        let mut runs: Vec<TrainingRun> = runs
             .into_iter()
             .rev()
-            .filter_map(|document| match document {
-                Document::TrainingRun(run) => Some(run),
-                _ => None,
-            })
             .filter(|run| kind.is_none_or(|kind| run.kind == kind) && before.is_none_or(|before| run.id < before))
             .collect();
         let more = runs.len() > limit;
@@ -239,7 +251,14 @@ impl App {
 
     async fn stored_run(&self, caller: &Caller, id: RunId) -> Result<Versioned<TrainingRun>> {
         match self.store.document(&caller.workspace, &DocumentKey::training_run(id)).await? {
-            Some(Versioned { revision, value: Document::TrainingRun(value) }) => Ok(Versioned { revision, value }),
+            Some(Versioned { revision, value: Document::TrainingRun(run) }) => {
+                let origin = self.store.document(&caller.workspace, &DocumentKey::run_origin(id)).await?;
+                let origin = match origin.map(|found| found.value) {
+                    Some(Document::RunOrigin(_, origin)) => origin,
+                    _ => RunOrigin::Request,
+                };
+                Ok(Versioned { revision, value: TrainingRun { origin, ..run } })
+            }
             _ => Err(Error::not_found(Resource::TrainingRun, id.to_string())),
         }
     }

@@ -27,6 +27,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Measure how well a model does on data that it has not seen, and keep the model aside
     Evaluate(EvaluateArgs),
+    /// Show how good models are and what came of them, also as a page to look at
+    Report(ReportArgs),
     /// Copy everything to a directory, while the server goes on or of a stopped one
     Backup(BackupArgs),
     /// Make a data directory of a backup
@@ -136,6 +138,20 @@ pub struct EvaluateArgs {
     /// Where all randomness comes from
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
+}
+
+/// `rapport report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A model's version, or a kind such as churn or segments; without it, every model that answers
+    #[arg(long, value_name = "VERSION|KIND")]
+    pub model: Option<String>,
+    /// Where the models are.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Write one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -1,12 +1,12 @@
 //! Model cards as tables.
 
-use prost_types::Struct;
 use prost_types::value::Kind;
+use prost_types::{Struct, Value};
 
-use super::{card_of_answers, report};
+use super::{card_of_answers, findings, report};
 
 /// The figures of a churn card, in the order in which people ask for them.
-const METRICS: [(&str, &str); 9] = [
+pub const METRICS: [(&str, &str); 9] = [
     ("auc", "AUC"),
     ("recency_baseline_auc", "AUC of recency alone (baseline)"),
     ("pr_auc", "PR-AUC"),
@@ -47,13 +47,13 @@ pub fn print_churn(card: &Struct) {
     report::fact("model", text(card, "selection"));
     report::fact("gate", text(card, "gate"));
     print_reliability(card);
+    findings::print(card);
 }
 
 /// Prints figures with their intervals, under the names that people know them by; what the card has none of is left out.
 pub fn print_figures(card: &Struct, figures: &[(&str, &str)]) {
     let row = |(key, name): &(&str, &str)| {
-        let interval = structure(card, key)?;
-        let (value, low, high) = (number(interval, "value")?, number(interval, "low")?, number(interval, "high")?);
+        let [value, low, high] = interval(card, key)?;
         if low == high {
             return Some(vec![(*name).to_owned(), report::count(value as i64), String::new()]);
         }
@@ -66,10 +66,12 @@ pub fn print_figures(card: &Struct, figures: &[(&str, &str)]) {
 
 /// Draws for each bin where the predicted probability lies and where the share that really left.
 fn print_reliability(card: &Struct) {
-    let Some(Kind::ListValue(bins)) = field(card, "reliability") else { return };
+    let bins = list(card, "reliability");
+    if bins.is_empty() {
+        return;
+    }
     println!("\n  Reliability: `|` is what was predicted, `o` what happened, `*` both");
-    for bin in &bins.values {
-        let Some(Kind::StructValue(bin)) = &bin.kind else { continue };
+    for bin in bins {
         let (Some(predicted), Some(observed)) = (number(bin, "mean_probability"), number(bin, "observed_share")) else {
             continue;
         };
@@ -88,16 +90,6 @@ fn reliability_line(predicted: f64, observed: f64) -> String {
     line.into_iter().collect()
 }
 
-/// The open data in a list, in their order.
-pub fn structures<'a>(data: &'a Struct, key: &str) -> Vec<&'a Struct> {
-    let Some(Kind::ListValue(list)) = field(data, key) else { return Vec::new() };
-    let structure = |value: &'a prost_types::Value| match &value.kind {
-        Some(Kind::StructValue(inner)) => Some(inner),
-        _ => None,
-    };
-    list.values.iter().filter_map(structure).collect()
-}
-
 /// Prints the card of a segment model: how many, how distinct and how stable its segments are.
 pub fn print_segments(card: &Struct) {
     let shown = |key: &str| number(card, key).map_or_else(|| "–".to_owned(), report::figure);
@@ -107,7 +99,10 @@ pub fn print_segments(card: &Struct) {
     report::fact("silhouette", shown("silhouette"));
     report::fact("agreement with before", shown("adjusted_rand_index"));
     report::fact("customers who moved", number(card, "share_moved").map_or_else(|| "–".to_owned(), report::percent));
-    let segments = structures(card, "segments");
+    if let Some(outliers) = structure(card, "outliers").and_then(|outliers| number(outliers, "customers")) {
+        report::fact("far from every segment", format!("{} customers", report::count(outliers as i64)));
+    }
+    let segments = list(card, "segments");
     if segments.is_empty() {
         return;
     }
@@ -122,6 +117,7 @@ pub fn print_segments(card: &Struct) {
     for segment in segments {
         println!("  {:<7} {}", text(segment, "id"), report::wrapped(&text(segment, "persona"), 10));
     }
+    findings::print(card);
 }
 
 /// An entry of open data.
@@ -145,11 +141,51 @@ pub fn text(data: &Struct, key: &str) -> String {
     }
 }
 
-/// The entries of an entry of open data.
+/// A part of open data that has keys of its own.
 pub fn structure<'a>(data: &'a Struct, key: &str) -> Option<&'a Struct> {
     match field(data, key) {
         Some(Kind::StructValue(inner)) => Some(inner),
         _ => None,
+    }
+}
+
+/// The entries of a list that have keys of their own.
+pub fn list<'a>(data: &'a Struct, key: &str) -> Vec<&'a Struct> {
+    let entry = |value: &'a Value| match &value.kind {
+        Some(Kind::StructValue(entry)) => Some(entry),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// The numbers of a list.
+pub fn numbers(data: &Struct, key: &str) -> Vec<f64> {
+    let entry = |value: &Value| match value.kind {
+        Some(Kind::NumberValue(number)) => Some(number),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// The texts of a list.
+pub fn texts(data: &Struct, key: &str) -> Vec<String> {
+    let entry = |value: &Value| match &value.kind {
+        Some(Kind::StringValue(text)) => Some(text.clone()),
+        _ => None,
+    };
+    values(data, key).iter().filter_map(entry).collect()
+}
+
+/// A figure with the ends of its interval.
+pub fn interval(data: &Struct, key: &str) -> Option<[f64; 3]> {
+    let interval = structure(data, key)?;
+    Some([number(interval, "value")?, number(interval, "low")?, number(interval, "high")?])
+}
+
+fn values<'a>(data: &'a Struct, key: &str) -> &'a [Value] {
+    match field(data, key) {
+        Some(Kind::ListValue(list)) => &list.values,
+        _ => &[],
     }
 }
 

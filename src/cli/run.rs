@@ -7,7 +7,7 @@ use clap::Parser as _;
 use tokio::runtime::Runtime;
 
 use super::args::{Cli, Command, ConfigCommand};
-use super::{backup, config, demo, evaluate, import, restore, serve, train, verify};
+use super::{backup, config, demo, evaluate, import, model_report, restore, serve, train, verify};
 
 /// The request itself cannot be followed: bad arguments, a mapping that does not fit, a directory that is in use.
 ///
@@ -48,6 +48,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(args) => runtime.block_on(import::command::import(args)),
         Command::Train(args) => runtime.block_on(train::train(args)),
         Command::Evaluate(args) => runtime.block_on(evaluate::evaluate(args)),
+        Command::Report(args) => runtime.block_on(model_report::command::report(args)),
         Command::Backup(args) => runtime.block_on(backup::backup(args)),
         Command::Restore(args) => restore::restore(&args),
         Command::Verify(args) => verify::verify(args),

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
+use super::follow_up::FollowUp;
 use super::history::Horizon;
 use super::id::{MergeId, ProfileId, RunId};
 use super::identifier::Identifier;
@@ -15,7 +16,8 @@ use super::profile::part::Link;
 use super::rejection::Rejections;
 use super::settings::Settings;
 use super::time::Timestamp;
-use super::training::TrainingRun;
+use super::training::{RunOrigin, TrainingRun};
+use super::training_plan::TrainingPlan;
 
 /// One accepted command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +129,12 @@ pub enum Document {
     Rejections(Rejections),
     /// How far back the history of the workspace goes.
     Horizon(Horizon),
+    /// What was seen of a model since its training.
+    FollowUp(FollowUp),
+    /// When the workspace trains by itself.
+    TrainingPlan(TrainingPlan),
+    /// What began a training run, where nobody asked for it.
+    RunOrigin(RunId, RunOrigin),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -153,6 +161,8 @@ pub enum RequestResult {
     Merge(MergeId),
     /// The profiles that a merge fell apart into.
     Unmerge(Vec<ProfileId>),
+    /// The plan of trainings as it was after it.
+    TrainingPlan(TrainingPlan),
 }
 
 /// Names a document within its workspace.
@@ -186,6 +196,12 @@ pub enum DocumentKind {
     Rejections = 8,
     /// [`Document::Horizon`].
     Horizon = 9,
+    /// [`Document::FollowUp`].
+    FollowUp = 10,
+    /// [`Document::TrainingPlan`].
+    TrainingPlan = 11,
+    /// [`Document::RunOrigin`].
+    RunOrigin = 12,
 }
 
 impl DocumentKey {
@@ -207,6 +223,21 @@ impl DocumentKey {
     /// The key of a model.
     pub fn model(version: &ModelVersion) -> Self {
         Self { kind: DocumentKind::Model, name: version.to_string() }
+    }
+
+    /// The key of the plan of trainings.
+    pub fn training_plan() -> Self {
+        Self { kind: DocumentKind::TrainingPlan, name: String::new() }
+    }
+
+    /// The key of what began a training run.
+    pub fn run_origin(id: RunId) -> Self {
+        Self { kind: DocumentKind::RunOrigin, name: id.to_string() }
+    }
+
+    /// The key of what was seen of a model.
+    pub fn follow_up(version: &ModelVersion) -> Self {
+        Self { kind: DocumentKind::FollowUp, name: version.to_string() }
     }
 
     /// The key of a training run.
@@ -244,6 +275,9 @@ impl Document {
             Self::Rejections(rejections) => {
                 DocumentKey { kind: DocumentKind::Rejections, name: rejections.name.clone() }
             }
+            Self::TrainingPlan(_) => DocumentKey::training_plan(),
+            Self::RunOrigin(id, _) => DocumentKey::run_origin(*id),
+            Self::FollowUp(follow_up) => DocumentKey::follow_up(&follow_up.version),
             Self::ProfileMerge(profile, merge) => DocumentKey::profile_merge(*profile, *merge),
         }
     }

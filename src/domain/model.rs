@@ -50,6 +50,11 @@ impl ModelVersion {
         Self(format!("{}-{run}", kind.name()))
     }
 
+    /// The word of the kind of model that it names; the whole text where it names none.
+    pub fn kind_name(&self) -> &str {
+        self.0.split_once('-').map_or(&self.0, |(kind, _)| kind)
+    }
+
     /// The version as text.
     pub fn as_str(&self) -> &str {
         &self.0

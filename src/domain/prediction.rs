@@ -142,6 +142,8 @@ pub struct SegmentPrediction {
     pub distance: f64,
     /// How near each segment is; the affinities sum to 1, the largest first.
     pub affinities: Vec<Affinity>,
+    /// Whether the customer is far from every segment; `None` where the model did not learn what far is.
+    pub outlier: Option<bool>,
 }
 
 /// How near a segment is to a customer.

@@ -38,6 +38,21 @@ pub struct TrainingRun {
     pub start_time: Option<Timestamp>,
     /// When it ended.
     pub end_time: Option<Timestamp>,
+    /// What began it. Runs of earlier releases were stored without it, so that it has a document of its own.
+    #[serde(skip)]
+    pub origin: RunOrigin,
+}
+
+/// What began a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum RunOrigin {
+    /// Somebody asked for it.
+    #[default]
+    Request,
+    /// Its time had come.
+    Schedule,
+    /// Customers had moved away from those that the model was trained on.
+    Drift,
 }
 
 impl TrainingRun {
@@ -57,6 +72,7 @@ impl TrainingRun {
             create_time,
             start_time: None,
             end_time: None,
+            origin: RunOrigin::Request,
         }
     }
 }

@@ -7,13 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::churn::{ChurnModel, format_1, format_2};
-use super::segments::SegmentModel;
+use super::segments::{SegmentModel, format_2 as segments_2};
 use super::survey::SurveyModel;
 use super::value::ValueModel;
 
 /// What every model begins with.
 const MAGIC: &[u8; 4] = b"RAPM";
-/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn, format 3 traits.
+/// Changes whenever older releases could not read the body. Format 2 has several kinds of models of churn, format 3 traits,
+/// bounds for outliers of segments, and models of answers and of value.
 const VERSION: u16 = 3;
 const HEADER_BYTES: usize = 4 + 2 + 4 + 8;
 
@@ -34,14 +35,14 @@ pub enum Model {
 #[derive(Deserialize)]
 enum Model1 {
     Churn(format_1::ChurnModel),
-    Segments(SegmentModel),
+    Segments(segments_2::SegmentModel),
 }
 
 impl From<Model1> for Model {
     fn from(model: Model1) -> Self {
         match model {
             Model1::Churn(model) => Self::Churn(model.into()),
-            Model1::Segments(model) => Self::Segments(model),
+            Model1::Segments(model) => Self::Segments(model.into()),
         }
     }
 }
@@ -50,14 +51,14 @@ impl From<Model1> for Model {
 #[derive(Deserialize)]
 enum Model2 {
     Churn(format_2::ChurnModel),
-    Segments(SegmentModel),
+    Segments(segments_2::SegmentModel),
 }
 
 impl From<Model2> for Model {
     fn from(model: Model2) -> Self {
         match model {
             Model2::Churn(model) => Self::Churn(model.into()),
-            Model2::Segments(model) => Self::Segments(model),
+            Model2::Segments(model) => Self::Segments(model.into()),
         }
     }
 }

@@ -21,15 +21,20 @@ use crate::domain::value::Map;
 
 pub(super) mod candidates;
 mod contest;
+mod curves;
 pub(super) mod format_1;
 pub(super) mod format_2;
 mod gate;
+mod outcomes;
 mod rhythm;
 pub(super) mod scorer;
 pub(super) mod selection;
 #[cfg(test)]
 mod tests;
+mod today;
 pub(super) mod trees;
+
+pub use today::ChurnToday;
 
 /// Customers of either outcome below which nothing is learned or judged.
 pub const CLASS_MIN: usize = 100;
@@ -119,11 +124,15 @@ impl ChurnModel {
         self.calibration.apply(self.scorer.log_odds(known))
     }
 
+    /// What it knows of an example.
+    fn known(&self, examples: &ChurnExamples, row: &Example) -> Vec<Option<f64>> {
+        self.schema.train(&row.values, &row.stated, &examples.words)
+    }
+
     /// What it says about examples, and what became of them.
     fn scores(&self, examples: &ChurnExamples, rows: &[&Example]) -> Scores {
-        let known = |row: &Example| self.schema.train(&row.values, &row.stated, &examples.words);
         Scores {
-            scores: rows.iter().map(|row| self.probability(&known(row))).collect(),
+            scores: rows.iter().map(|row| self.probability(&self.known(examples, row))).collect(),
             outcomes: rows.iter().map(|row| row.left).collect(),
         }
     }

@@ -88,8 +88,14 @@ impl Ranking {
     /// Share of positives among the tenth of the rows with the highest scores, divided by their share among all. Rows
     /// that tie at the border count in proportion.
     pub fn lift_top_decile(&self, weights: &[f64]) -> f64 {
+        self.captured(weights, LIFT_SHARE) / LIFT_SHARE
+    }
+
+    /// Of all positives the share that is among the given share of the rows with the highest scores: the curve of
+    /// cumulative gains. Rows that tie at the border count in proportion. NaN without a positive.
+    pub fn captured(&self, weights: &[f64], share: f64) -> f64 {
         let total: f64 = self.rows.iter().map(|row| weights[row.2]).sum();
-        let wanted = total * LIFT_SHARE;
+        let wanted = total * share;
         let (mut taken, mut found, mut positives) = (0.0, 0.0, 0.0);
         for tie in self.ties(weights) {
             let size = tie.positives + tie.negatives;
@@ -98,7 +104,7 @@ impl Ranking {
             found += tie.positives * part;
             positives += tie.positives;
         }
-        (found / wanted) / (positives / total)
+        found / positives
     }
 
     fn ties<'a>(&'a self, weights: &'a [f64]) -> impl Iterator<Item = Tie> + 'a {
@@ -183,29 +189,34 @@ pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> f64 {
     if largest == expected { 1.0 } else { (together - expected) / (largest - expected) }
 }
 
-/// Mean over the rows of (b − a) / max(a, b), where a is a row's mean distance to the others of its cluster and b that
-/// to the nearest other cluster (Rousseeuw 1987); 0 for a row that is alone. −1 to 1; 0 where there is one cluster.
+/// Mean of [`silhouettes`]; −1 to 1, 0 where there is one cluster.
+pub fn silhouette(rows: &[&[f64]], clusters: &[usize]) -> f64 {
+    let widths = silhouettes(rows, clusters);
+    widths.iter().sum::<f64>() / widths.len().max(1) as f64
+}
+
+/// Of each row (b − a) / max(a, b), where a is its mean distance to the others of its cluster and b that to the nearest
+/// other cluster (Rousseeuw 1987); 0 for a row that is alone, and for all where there is one cluster.
 ///
 /// The cost grows with the square of the rows. linfa's own says the same, but allocates two arrays for every pair.
-pub fn silhouette(rows: &[&[f64]], clusters: &[usize]) -> f64 {
+pub fn silhouettes(rows: &[&[f64]], clusters: &[usize]) -> Vec<f64> {
     let count = clusters.iter().max().map_or(0, |largest| largest + 1);
     let mut sizes = vec![0.0; count];
     for cluster in clusters {
         sizes[*cluster] += 1.0;
     }
     if sizes.iter().filter(|size| **size > 0.0).count() < 2 {
-        return 0.0;
+        return vec![0.0; rows.len()];
     }
     let mut sums = vec![0.0; count];
-    let mut total = 0.0;
-    for (row, own) in rows.iter().zip(clusters) {
+    let mut width = |(row, own): (&&[f64], &usize)| {
         sums.fill(0.0);
         for (other, cluster) in rows.iter().zip(clusters) {
             sums[*cluster] += squared_distance(row, other).sqrt();
         }
-        total += silhouette_of_row(*own, &sums, &sizes);
-    }
-    total / rows.len().max(1) as f64
+        silhouette_of_row(*own, &sums, &sizes)
+    };
+    rows.iter().zip(clusters).map(&mut width).collect()
 }
 
 fn silhouette_of_row(own: usize, sums: &[f64], sizes: &[f64]) -> f64 {

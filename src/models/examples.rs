@@ -154,6 +154,12 @@ impl ChurnExamples {
         rows
     }
 
+    /// Those that a model is judged by.
+    pub(super) fn judges(&self) -> impl Iterator<Item = &Example> {
+        let is_anybody = matches!(self.plan.split, Split::Folds(_));
+        self.rows.iter().filter(move |row| row.is_test || is_anybody)
+    }
+
     /// The share of customers that is kept, 1 for all.
     pub(super) fn kept_share(&self) -> f64 {
         0.5f64.powi(self.kept_bits.min(64) as i32)

@@ -6,7 +6,9 @@
 pub mod artifact;
 pub mod boosting;
 pub mod churn;
+pub mod clustering;
 pub mod customer_key;
+pub mod drift;
 pub mod effort;
 pub mod error;
 pub mod evaluation;
@@ -23,12 +25,12 @@ mod agreement;
 mod bootstrap;
 mod calibration;
 mod card;
-mod clustering;
 #[cfg(test)]
 mod fixture;
 mod matching;
 mod persona;
 mod plan;
+mod projection;
 mod regression;
 mod sampling;
 mod scaling;

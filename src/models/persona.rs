@@ -4,7 +4,7 @@ use super::features::{FEATURES, Feature};
 use crate::domain::segment::Distinction;
 
 /// Customers below which a segment gets no words: they might point at a person.
-const CUSTOMERS_MIN: usize = 20;
+pub(super) const CUSTOMERS_MIN: usize = 20;
 /// Deviation from which a feature is worth a word, in standard deviations.
 const NOTABLE: f64 = 0.4;
 /// Deviation from which the word is "very".

@@ -19,11 +19,15 @@ use crate::domain::value::Map;
 
 mod choice;
 mod dimensions;
+pub(super) mod format_2;
+mod pictures;
 mod report;
 #[cfg(test)]
 mod tests;
+mod today;
 
 use dimensions::Dimension;
+pub use today::SegmentsToday;
 
 /// Customers below which no segments are learned.
 pub const CUSTOMERS_MIN: usize = 50;
@@ -53,6 +57,9 @@ pub struct SegmentModel {
     segments: Vec<Segment>,
     /// The number of the next new segment; never lower than that of any segment before.
     next_number: u64,
+    /// Of each segment the distance to its centroid beyond which a customer is far from all of them; empty in a model of
+    /// an earlier release, which did not learn it.
+    outlier_distances: Vec<f64>,
 }
 
 /// What a training of segments made.
@@ -110,22 +117,35 @@ impl SegmentModel {
 
     /// The segment of a customer at `now`: that of the nearest centroid. Affinities are those of a mixture of equally
     /// frequent spherical normal distributions around the centroids: proportional to exp(−d² / 2s²), where d is the
-    /// distance to the centroid and s² the mean squared deviation per dimension within the segments at training.
+    /// distance to the centroid and s² the mean squared deviation per dimension within the segments at training. An
+    /// outlier is farther from the nearest centroid than 99 % of the segment's customers were at the training.
     /// `INSUFFICIENT_DATA` for a customer without any event.
     pub fn predict(&self, state: &State, now: Timestamp) -> SegmentPrediction {
         if state.activity.events() == 0 {
             return no_answer();
         }
-        let place = self.place(&row(state, now));
-        let (own, squared_distance) = nearest(&self.centroids, &place);
+        let row = row(state, now);
+        let (own, distance) = self.nearest(&row);
         let Some(segment) = self.segments.get(own) else { return no_answer() };
         SegmentPrediction {
             status: PredictionStatus::Ok,
             segment_id: segment.id.clone(),
             display_name: segment.display_name.clone(),
-            distance: squared_distance.sqrt(),
-            affinities: self.affinities(&place),
+            distance,
+            affinities: self.affinities(&self.place(&row)),
+            outlier: self.is_outlier(own, distance),
         }
+    }
+
+    /// The position of the nearest segment, and the distance to it.
+    fn nearest(&self, row: &Row) -> (usize, f64) {
+        let (own, squared_distance) = nearest(&self.centroids, &self.place(row));
+        (own, squared_distance.sqrt())
+    }
+
+    /// Whether a customer at a distance from the nearest segment fits none; `None` where the model does not know.
+    fn is_outlier(&self, segment: usize, distance: f64) -> Option<bool> {
+        self.outlier_distances.get(segment).map(|bound| distance > *bound)
     }
 
     fn affinities(&self, place: &[f64]) -> Vec<Affinity> {
@@ -167,6 +187,7 @@ impl SegmentModel {
             && self.centroids.len() == self.segments.len()
             && self.variance.is_finite()
             && self.variance > 0.0
+            && (self.outlier_distances.is_empty() || self.outlier_distances.len() == self.segments.len())
     }
 }
 
@@ -185,6 +206,7 @@ fn no_answer() -> SegmentPrediction {
         display_name: String::new(),
         distance: 0.0,
         affinities: Vec::new(),
+        outlier: None,
     }
 }
 
@@ -246,6 +268,8 @@ struct Candidate {
     clusters: Clusters,
     /// Mean silhouette on a sample.
     silhouette: f64,
+    /// Of each row of that sample its cluster and its silhouette.
+    widths: Vec<(usize, f64)>,
     /// Bootstrap Jaccard similarity of each cluster.
     jaccard: Vec<f64>,
     /// Share of the customers in the smallest cluster.

@@ -6,7 +6,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{backup, count, read, settings, time};
+use super::convert::{backup, count, model, read, settings, time};
 use super::pb;
 use super::pb::admin_service_server::AdminService;
 use crate::app::{App, Invalid, Result};
@@ -34,6 +34,7 @@ impl Admin {
             revision: info.revision.to_string(),
             profiles: count(info.profiles),
             events: count(info.events),
+            unserved_models: info.unserved.iter().map(model::unserved).collect(),
         })
     }
 

@@ -6,7 +6,8 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{model, page, read, request_id, training};
+use super::convert::model::Filter;
+use super::convert::{model, page, read, request_id, training, training_plan};
 use super::pb::training_service_server::TrainingService;
 use super::stopping::Stopping;
 use super::{pb, status};
@@ -110,6 +111,26 @@ impl Training {
         let (view, revision) = self.app.activate_model(&call.caller, &version?, &request.request_id).await?;
         Ok(pb::ActivateModelResponse { model: Some(model::to_pb(&view)), revision: revision.to_string() })
     }
+
+    async fn plan(&self, call: &Call, request: pb::GetTrainingPlanRequest) -> Result<pb::GetTrainingPlanResponse> {
+        let mut violations = Violations::new();
+        let at_least = read::at_least(&request.at_least_revision, &mut violations);
+        Invalid::check(violations)?;
+        let view = self.app.get_training_plan(&call.caller, at_least).await?;
+        Ok(pb::GetTrainingPlanResponse { revision: view.revision.to_string(), plan: Some(training_plan::to_pb(view)) })
+    }
+
+    async fn update_plan(
+        &self,
+        call: &Call,
+        request: pb::UpdateTrainingPlanRequest,
+    ) -> Result<pb::UpdateTrainingPlanResponse> {
+        let view = self.app.update_training_plan(&call.caller, training_plan::request(request)?).await?;
+        Ok(pb::UpdateTrainingPlanResponse {
+            revision: view.revision.to_string(),
+            plan: Some(training_plan::to_pb(view)),
+        })
+    }
 }
 
 #[tonic::async_trait]
@@ -183,6 +204,22 @@ impl TrainingService for Training {
     ) -> std::result::Result<Response<pb::ActivateModelResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.activate(&call, request).await)
+    }
+
+    async fn get_training_plan(
+        &self,
+        request: Request<pb::GetTrainingPlanRequest>,
+    ) -> std::result::Result<Response<pb::GetTrainingPlanResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.plan(&call, request).await)
+    }
+
+    async fn update_training_plan(
+        &self,
+        request: Request<pb::UpdateTrainingPlanRequest>,
+    ) -> std::result::Result<Response<pb::UpdateTrainingPlanResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.update_plan(&call, request).await)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod config;
 mod environment;
 mod expiry;
+mod models;
 mod refusal;
 mod running;
 pub mod telemetry;

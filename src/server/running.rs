@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::config::Config;
-use super::expiry;
 use super::refusal::refusal;
+use super::{expiry, models};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, RpcOptions};
@@ -25,6 +25,8 @@ pub struct Server {
     serving: JoinHandle<anyhow::Result<()>>,
     /// The job that lets history expire, if it ever does.
     expiry: Option<JoinHandle<()>>,
+    /// The job that looks after models.
+    models: JoinHandle<()>,
     drain_timeout: Duration,
 }
 
@@ -53,7 +55,8 @@ impl Server {
         };
         let serving = tokio::spawn(rpc::serve(app.clone(), rpc_options(config), listener, stopped));
         let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
-        Ok(Self { app, address, stop, serving, expiry, drain_timeout: config.drain_timeout() })
+        let models = models::start(app.clone());
+        Ok(Self { app, address, stop, serving, expiry, models, drain_timeout: config.drain_timeout() })
     }
 
     /// Where the server listens.
@@ -70,6 +73,7 @@ impl Server {
         if let Some(expiry) = &self.expiry {
             expiry.abort();
         }
+        self.models.abort();
         let trained = tokio::time::timeout(self.drain_timeout, self.app.stop_training());
         let (served, trained) = tokio::join!(self.serving, trained);
         if trained.is_err() {

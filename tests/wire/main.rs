@@ -9,6 +9,7 @@ mod faults;
 mod history;
 mod identity;
 mod labels;
+mod model_life;
 mod predictions;
 mod profiles;
 mod settings;

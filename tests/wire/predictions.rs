@@ -166,6 +166,7 @@ async fn segments_have_members_whose_prediction_agrees() {
         let request = pb::PredictSegmentRequest { customer, ..Default::default() };
         let predicted = app.predictions().predict_segment(request).await.expect("a segment").into_inner();
         assert_eq!(predicted.segment_id, first.segment_id);
+        assert!(predicted.outlier.is_some(), "a model of this release knows");
         let affinities: f64 = predicted.affinities.iter().map(|near| near.affinity).sum();
         assert!((affinities - 1.0).abs() < 1e-9);
     }

@@ -132,8 +132,13 @@ impl TestApp {
 }
 
 impl Builder {
-    pub(crate) fn store(mut self, store: impl Store) -> Self {
-        self.store = Arc::new(store);
+    pub(crate) fn store(self, store: impl Store) -> Self {
+        self.shared(Arc::new(store))
+    }
+
+    /// A store that somebody else opens too.
+    pub(crate) fn shared(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = store;
         self
     }
 

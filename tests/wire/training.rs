@@ -5,7 +5,7 @@ use rapport::rpc::pb;
 use tonic::Code;
 
 use crate::support::{
-    NOW, TestApp, contact, data, event, fields, item_reason, list, number, purchase, reason, status_of, text,
+    Builder, NOW, TestApp, contact, data, event, fields, item_reason, list, number, purchase, reason, status_of, text,
 };
 
 const DAY: i64 = 86_400;
@@ -14,7 +14,12 @@ const START: i64 = NOW - 400 * DAY;
 
 /// A shop with 300 customers who buy every 15 days, but now and then not; every other one complains and leaves.
 pub(crate) async fn shop() -> TestApp {
-    let app = TestApp::start().await;
+    shop_on(TestApp::builder()).await
+}
+
+/// The same shop on a server of one's own choice.
+pub(crate) async fn shop_on(builder: Builder) -> TestApp {
+    let app = builder.start().await;
     app.accept((0..300).flat_map(customer).collect()).await;
     app
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::contest::{Contest, Entry};
 use super::selection::{Selection, difference, losses, select};
-use super::{ChurnModel, TrainedChurn, candidates};
+use super::{ChurnModel, TrainedChurn, curves};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
 use crate::models::bootstrap::{Interval, intervals};
@@ -41,6 +41,7 @@ pub(super) fn judge(
     card.extend(compared);
     card.insert("recency_baseline".to_owned(), Value::Map(baseline));
     card.insert("reliability".to_owned(), reliability_bins(&scores));
+    card.extend(curves::describe(&model, &scores, (examples, &test)));
     card.insert("gate".to_owned(), card::text(verdict.reason));
     card.insert("previous_model".to_owned(), before.describe(seed));
     TrainedChurn { model, card, metrics, promote: verdict.promote }
@@ -78,7 +79,7 @@ fn describe_candidates(entries: &[Entry], figures: &[Map], losses: &[Vec<f64>], 
 }
 
 /// The figures that every card has, each with its interval over the same resamples.
-fn metrics(scores: &Scores, seed: u64) -> Map {
+pub(super) fn metrics(scores: &Scores, seed: u64) -> Map {
     let ranking = Ranking::new(scores);
     let pairs = || scores.scores.iter().zip(&scores.outcomes);
     let briers: Vec<f64> = pairs().map(|(probability, left)| brier(*probability, *left)).collect();
@@ -273,7 +274,7 @@ fn describe_model(model: &ChurnModel) -> Map {
     about
 }
 
-fn reliability_bins(scores: &Scores) -> Value {
+pub(super) fn reliability_bins(scores: &Scores) -> Value {
     let bins = reliability(scores, &vec![1.0; scores.len()]);
     let filled = bins.iter().filter(|bin| bin.rows > 0.0);
     Value::List(

@@ -407,3 +407,67 @@ fn a_damaged_scorer_is_not_served() {
         assert_eq!(artifact::decode(&artifact::encode(&Model::Churn(model))), Err(ArtifactError::Unservable));
     }
 }
+
+#[test]
+fn a_card_has_the_curves_the_reasons_and_the_customers_of_its_test() {
+    let trained = trained(60);
+    let list = |key: &str| match &trained.card[key] {
+        Value::List(list) => list.clone(),
+        other => panic!("{key} is {other:?}"),
+    };
+    let number = |entry: &Value, key: &str| match entry {
+        Value::Map(map) => match map[key] {
+            Value::Number(number) => number,
+            ref other => panic!("{key} is {other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let gain = list("gain");
+    assert_eq!((gain.len(), number(&gain[19], "captured"), number(&gain[19], "lift")), (20, 1.0, 1.0));
+    assert!(gain.windows(2).all(|pair| number(&pair[0], "captured") <= number(&pair[1], "captured")));
+    assert!((number(&gain[1], "lift") - figure(&trained.metrics, "lift_top_decile")).abs() < 1e-12);
+    let reasons = list("contributions");
+    assert!(!reasons.is_empty() && reasons.len() <= 20);
+    assert!(reasons.iter().all(|reason| number(reason, "direction").abs() <= 1.0 + 1e-9));
+    assert!(number(&reasons[0], "mean_absolute") >= number(&reasons[reasons.len() - 1], "mean_absolute"));
+    assert!(list("population").len() >= reasons.len());
+}
+
+#[test]
+fn customers_of_another_day_are_held_against_those_of_the_test() {
+    let (customers, trained) = (shop(700, 1), trained(60));
+    let look = |now: f64| {
+        let mut today = ChurnToday::new(&trained.model, &trained.card).expect("the card tells of its customers");
+        customers.iter().for_each(|(_, timeline)| today.add(&state(timeline), day(now)));
+        let report = today.describe();
+        (report["level"].clone(), report["mean_probability"].clone())
+    };
+    // Two years later nobody has bought for a long time, and all are expected to stay away.
+    let (level, Value::Number(probability)) = look(1_100.0) else { panic!("no probability") };
+    assert!(level == Value::Text("large".to_owned()) && probability > 0.8, "{level:?} {probability}");
+    let examples = shop_examples(&customers, 60);
+    assert_eq!(trained.model.drift_to(&examples, &trained.card).expect("told")["level"], Value::Text("small".to_owned()));
+}
+
+#[test]
+fn what_a_model_said_is_held_against_what_came_of_it() {
+    let (customers, trained) = (shop(1_500, 3), trained(60));
+    let outcomes = |time: f64| {
+        let mut rows = ChurnExamples::new(trained.model.outcomes_as_of(day(time)));
+        customers.iter().for_each(|(id, timeline)| rows.add(*id, timeline));
+        trained.model.outcomes(&rows)
+    };
+    let measured = outcomes(300.0);
+    assert_eq!(measured["status"], Value::Text("measured".to_owned()));
+    let (auc, rows) = (figure(&measured, "auc"), figure(&measured, "rows"));
+    let [Value::Number(predicted), Value::Number(left)] = ["predicted_rate", "left"].map(|key| measured[key].clone())
+    else {
+        panic!("no rates: {measured:?}")
+    };
+    assert!(auc > 0.7 && (predicted - left / rows).abs() < 0.1, "{auc} {predicted} {left} of {rows}");
+    assert_eq!(figure(&measured, "base_rate"), left / rows);
+    let Value::Map(observed) = &measured["observed_rate"] else { panic!("no observed rate") };
+    assert_eq!(observed["value"], Value::Number(left / rows));
+    // Behind the end of all events everybody has left, of which nothing can be learned.
+    assert_eq!(outcomes(500.0)["status"], Value::Text("not_enough_data".to_owned()));
+}

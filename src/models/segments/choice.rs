@@ -3,10 +3,10 @@
 use super::{Before, Candidate, CustomerKey, Row, SegmentParameters};
 use crate::models::clustering::{Clusters, Points, stability};
 use crate::models::error::{Error, Progress, report};
-use crate::models::evaluation::silhouette;
+use crate::models::evaluation::silhouettes;
 
 /// Rows that clusters are fitted on.
-const FIT_ROWS: usize = 5_000;
+pub(super) const FIT_ROWS: usize = 5_000;
 /// Rows that the silhouette looks at; its cost grows with their square.
 const SILHOUETTE_ROWS: usize = 2_000;
 /// Numbers of segments that are tried where the caller names none.
@@ -61,7 +61,11 @@ pub(super) fn choose(
     let chosen = candidates.iter().rev().find(|candidate| candidate.is_stable()).or_else(|| {
         candidates.iter().reduce(|best, next| if next.jaccard_min() > best.jaccard_min() { next } else { best })
     });
-    let chosen = chosen.cloned().ok_or_else(|| Error::Internal("no number of segments was tried".to_owned()))?;
+    let chosen = chosen.cloned();
+    let mut chosen = chosen.ok_or_else(|| Error::Internal("no number of segments was tried".to_owned()))?;
+    if fitted.len() < points.len() {
+        chosen.clusters.refine(points);
+    }
     Ok(Choice { candidates, chosen, fitted_rows: fitted.len() })
 }
 
@@ -77,8 +81,10 @@ fn candidate(points: &Points, k: usize, seed: u64, warm: Option<&[Vec<f64>]>) ->
     let looked_at = points.len().min(SILHOUETTE_ROWS);
     let rows: Vec<&[f64]> = points.rows().take(looked_at).collect();
     let share_min = sizes.iter().copied().min().unwrap_or(0) as f64 / points.len().max(1) as f64;
-    let silhouette = silhouette(&rows, &assigned[..looked_at]);
-    Ok(Candidate { clusters, silhouette, jaccard, share_min, k })
+    let of_rows = silhouettes(&rows, &assigned[..looked_at]);
+    let silhouette = of_rows.iter().sum::<f64>() / of_rows.len().max(1) as f64;
+    let widths = assigned.into_iter().zip(of_rows).collect();
+    Ok(Candidate { clusters, silhouette, widths, jaccard, share_min, k })
 }
 
 /// Positions of at most `limit` customers in random order, chosen by hash: a customer more or less changes the sample by

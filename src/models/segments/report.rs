@@ -1,11 +1,12 @@
 //! From clusters to segments with ids and words, and the card that says how good they are.
 
 use super::choice::{Choice, STABLE};
-use super::{Candidate, NEXT_NUMBER, SegmentModel, TrainedSegments, Training};
+use super::{Candidate, NEXT_NUMBER, SegmentModel, TrainedSegments, Training, pictures};
 use crate::domain::segment::{Distinction, Segment};
 use crate::domain::value::{Map, Value};
 use crate::models::card;
 use crate::models::clustering::nearest;
+use crate::models::drift::{self, Spread};
 use crate::models::evaluation::adjusted_rand_index;
 use crate::models::matching::continue_clusters;
 use crate::models::persona::{self, Group};
@@ -46,7 +47,17 @@ impl Training<'_> {
         let (promote, reason) = self.verdict(chosen);
         card.insert("gate".to_owned(), card::text(reason));
         card.insert(NEXT_NUMBER.to_owned(), card::number(next_number as f64));
-        let model = SegmentModel { dimensions: self.dimensions, centroids, variance, segments, next_number };
+        let widths: Vec<_> = chosen.widths.iter().map(|(cluster, width)| (place[*cluster], *width)).collect();
+        let bounds = pictures::outlier_distances(self.points, &centroids);
+        let outliers = pictures::describe_outliers(self.points, &centroids, &bounds, &segments);
+        card.extend(card::map([
+            ("outliers", Value::Map(outliers)),
+            ("map", pictures::map(self.points, &assigned, &centroids, &self.dimensions)),
+            ("silhouettes", pictures::silhouettes(&widths, &segments)),
+            (drift::POPULATION, self.population()),
+        ]));
+        let (dimensions, outlier_distances) = (self.dimensions, bounds);
+        let model = SegmentModel { dimensions, centroids, variance, segments, next_number, outlier_distances };
         TrainedSegments { model, card, metrics, promote }
     }
 
@@ -113,6 +124,14 @@ impl Training<'_> {
         values.sort_unstable_by(f64::total_cmp);
         let median = quantile(&values, 0.5);
         if median.is_finite() { median } else { 0.0 }
+    }
+
+    /// How the customers are spread over each feature, for those of a later day to be compared with.
+    fn population(&self) -> Value {
+        drift::describe(self.dimensions.iter().map(|dimension| {
+            let values: Vec<Option<f64>> = self.customers.iter().map(|(_, row)| row[dimension.position]).collect();
+            Spread::of(&dimension.name, &values)
+        }))
     }
 
     fn variance(&self, centroids: &[Vec<f64>]) -> f64 {
@@ -202,5 +221,16 @@ fn describe_segment(segment: &Segment) -> Value {
         ("persona", card::text(segment.persona.as_str())),
         ("size", card::number(segment.size as f64)),
         ("share", card::number(segment.share)),
+        ("distinguishing", card::list(segment.distinguishing.iter().map(describe_distinction))),
     ]))
+}
+
+fn describe_distinction(distinction: &Distinction) -> Map {
+    card::map([
+        ("feature", card::text(distinction.feature.as_str())),
+        ("display_name", card::text(distinction.display_name.as_str())),
+        ("median", card::number(distinction.median)),
+        ("population_median", card::number(distinction.population_median)),
+        ("deviation", card::number(distinction.deviation)),
+    ])
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::event::Event;
 use crate::domain::payload::ContactKind;
 use crate::domain::value::Value;
-use crate::models::artifact::{self, Model};
+use crate::models::artifact::{self, ArtifactError, Model};
 use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, shop, state, track};
 
 /// Three sorts of customers that differ in how much and how lately they bought, `each` of them.
@@ -161,4 +161,96 @@ fn what_cannot_be_grouped_is_refused_with_a_reason() {
 fn a_customer_without_an_event_is_in_no_segment() {
     let model = learn(&three_sorts(60), Some(3), None).model;
     assert_eq!(model.predict(&State::default(), day(1.0)).status, PredictionStatus::InsufficientData);
+}
+
+#[test]
+fn a_customer_far_from_every_segment_is_an_outlier_and_the_card_counts_them() {
+    let customers = shop(600, 1);
+    let trained = learn(&customers, Some(3), None);
+    let outlier = |timeline: &[Event]| trained.model.predict(&state(timeline), day(400.0)).outlier;
+    let flagged = customers.iter().filter(|customer| outlier(&customer.1) == Some(true)).count();
+    let Value::Map(counted) = &trained.card["outliers"] else { panic!("no outliers") };
+    assert_eq!(counted["customers"], Value::Number(flagged as f64));
+    assert!((2..=8).contains(&flagged), "about a hundredth of 600: {flagged}");
+    assert_eq!(trained.model.predict(&State::default(), day(1.0)).outlier, None);
+}
+
+#[test]
+fn a_model_of_format_2_is_read_and_knows_no_outliers() {
+    let mut model = learn(&three_sorts(60), Some(3), None).model;
+    model.outlier_distances.clear();
+    let mut bytes = artifact::encode(&Model::Segments(model.clone()));
+    // Format 2 ends before the list of bounds, which is one byte where it is empty.
+    let body = bytes.split_off(18);
+    let body = &body[..body.len() - 1];
+    bytes.truncate(4);
+    bytes.extend(2u16.to_le_bytes());
+    bytes.extend(crc32c::crc32c(body).to_le_bytes());
+    bytes.extend((body.len() as u64).to_le_bytes());
+    bytes.extend(body);
+    assert_eq!(artifact::decode(&bytes), Ok(Model::Segments(model.clone())));
+    assert_eq!(model.predict(&state(&[purchase(10.0, 9e8)]), day(400.0)).outlier, None);
+    model.outlier_distances = vec![1.0];
+    let broken = artifact::encode(&Model::Segments(model));
+    assert_eq!(artifact::decode(&broken), Err(ArtifactError::Unservable), "three segments with one bound");
+}
+
+fn level(report: &Map) -> &str {
+    let Value::Text(level) = &report["level"] else { panic!("no level") };
+    level
+}
+
+#[test]
+fn customers_of_another_day_are_held_against_those_of_the_training() {
+    let customers = three_sorts(200);
+    let trained = learn(&customers, Some(3), None);
+    let look = |customers: &[Customer], now: f64| {
+        let mut today = SegmentsToday::new(&trained.model, &trained.card).expect("the card tells of its customers");
+        customers.iter().for_each(|(_, timeline)| today.add(&state(timeline), day(now)));
+        today.add(&State::default(), day(now));
+        today.describe()
+    };
+    let same = look(&customers, 400.0);
+    assert_eq!((level(&same), &same["customers"]), ("small", &Value::Number(600.0)));
+    assert_eq!(same["outlier_share"], *entry(&trained.card["outliers"], "share"));
+    let later = look(&customers, 800.0);
+    assert_eq!(level(&later), "large", "everybody has been away for a year");
+    assert_eq!(
+        rows(&customers).drift_from(&trained.card).map(|report| level(&report).to_owned()),
+        Some("small".into())
+    );
+    assert_eq!(rows(&customers).drift_from(&Map::new()), None, "a card of an earlier release");
+}
+
+fn entry<'a>(value: &'a Value, key: &str) -> &'a Value {
+    let Value::Map(map) = value else { panic!("no map with {key}") };
+    &map[key]
+}
+
+#[test]
+fn a_card_has_a_map_and_the_silhouettes_but_no_place_of_a_small_segment() {
+    let mut customers = three_sorts(100);
+    customers.extend((0..5).map(|number| (id(5_000 + number), vec![purchase(399.0, 9e7 + number as f64)])));
+    let trained = learn(&customers, Some(4), None);
+    let Value::Map(map) = &trained.card["map"] else { panic!("no map") };
+    let [x, segment] = ["x", "segment"].map(|key| match &map[key] {
+        Value::List(list) => list.clone(),
+        _ => panic!("no {key}"),
+    });
+    assert!(x.len() == segment.len() && x.len() >= 300, "{}", x.len());
+    for (position, own) in trained.model.segments().iter().enumerate() {
+        let places = segment.iter().filter(|of| **of == Value::Number(position as f64)).count();
+        assert_eq!(places == 0, own.size < 20, "{own:?}");
+    }
+    let Value::List(silhouettes) = &trained.card["silhouettes"] else { panic!("no silhouettes") };
+    assert_eq!(silhouettes.len(), trained.model.segments().len());
+    for silhouette in silhouettes {
+        let Value::List(widths) = entry(silhouette, "widths") else { panic!("no widths") };
+        assert!(widths.windows(2).all(|pair| number(&pair[0]) >= number(&pair[1])));
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    let Value::Number(number) = value else { panic!("{value:?} is no number") };
+    *number
 }

@@ -22,6 +22,7 @@ pub(super) mod settings;
 pub(super) mod summary;
 pub(super) mod time;
 pub(super) mod training;
+pub(super) mod training_plan;
 pub(super) mod value;
 
 pub(super) use count::count;

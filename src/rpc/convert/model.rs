@@ -1,7 +1,7 @@
 //! Models and their cards.
 
 use super::{time, value};
-use crate::app::{Error, ModelView, Resource, Result};
+use crate::app::{Error, ModelView, Resource, Result, Unserved};
 use crate::domain::limits;
 use crate::domain::model::{ModelKind, ModelRef, ModelVersion};
 use crate::domain::violation::Violations;
@@ -22,6 +22,15 @@ pub(in crate::rpc) fn to_pb(view: &ModelView) -> pb::Model {
         r#ref: Some(reference(&view.record.reference)),
         active: view.active,
         card: Some(value::to_pb(&view.record.card)),
+    }
+}
+
+/// A model that should answer and could not be loaded.
+pub(in crate::rpc) fn unserved(unserved: &Unserved) -> pb::UnservedModel {
+    pb::UnservedModel {
+        kind: kind(unserved.kind).into(),
+        model_version: unserved.version.to_string(),
+        serving_model_version: unserved.instead.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

@@ -44,7 +44,7 @@ impl ContributionLimit {
 
 /// The segment of a customer.
 pub(in crate::rpc) fn segment(answer: With<SegmentPrediction>) -> pb::PredictSegmentResponse {
-    let SegmentPrediction { status, segment_id, display_name, distance, affinities } = answer.prediction;
+    let SegmentPrediction { status, segment_id, display_name, distance, affinities, outlier } = answer.prediction;
     pb::PredictSegmentResponse {
         segment_id,
         display_name,
@@ -59,6 +59,7 @@ pub(in crate::rpc) fn segment(answer: With<SegmentPrediction>) -> pb::PredictSeg
             .collect(),
         model: model_of(&answer.model),
         status: status_to_pb(status).into(),
+        outlier,
         ..Default::default()
     }
 }

@@ -4,7 +4,8 @@ use super::{model, request_id, time, value};
 use crate::app::{Error, Invalid, Resource, Result, RunView, TrainingRequest};
 use crate::domain::id::RunId;
 use crate::domain::limits;
-use crate::domain::training::{TrainingRun, TrainingState};
+use crate::domain::model::ModelKind;
+use crate::domain::training::{RunOrigin, TrainingRun, TrainingState};
 use crate::domain::violation::Violations;
 use crate::rpc::{pb, status};
 
@@ -42,6 +43,11 @@ pub(in crate::rpc) fn to_pb(run: &TrainingRun) -> pb::TrainingRun {
         TrainingState::Failed => pb::TrainingState::Failed,
         TrainingState::Cancelled => pb::TrainingState::Cancelled,
     };
+    let origin = match run.origin {
+        RunOrigin::Request => pb::TrainingOrigin::Request,
+        RunOrigin::Schedule => pb::TrainingOrigin::Schedule,
+        RunOrigin::Drift => pb::TrainingOrigin::Drift,
+    };
     pb::TrainingRun {
         run_id: run.id.to_string(),
         kind: model::kind(run.kind).into(),
@@ -56,6 +62,7 @@ pub(in crate::rpc) fn to_pb(run: &TrainingRun) -> pb::TrainingRun {
         end_time: run.end_time.map(time::to_pb),
         parameters: Some(value::to_pb(&run.parameters)),
         promotion_note: run.promotion_note.clone(),
+        origin: origin.into(),
     }
 }
 
