@@ -71,6 +71,7 @@ pub fn no_outcomes(realised: &Struct) -> String {
         "history_expired" => {
             format!("the history that they need has expired; it begins at {}", text(realised, "oldest_time"))
         }
+        "no_dates" => "never: a trait says who left, and it has no date".to_owned(),
         _ => format!(
             "too few customers to compare: as of {} there are {} of whom {} left, and 100 of either are needed",
             text(realised, "as_of_time"),
