@@ -147,19 +147,19 @@ fn commit(number: usize, events: usize) -> anyhow::Result<Commit> {
             demoted,
         }));
     }
-    let projection = projection::project(&facts, time, &Nobody).unwrap_or_else(|never| match never {});
+    let projection = projection::project(&facts, time, &mut Nobody).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace: WorkspaceId::default_workspace(), time, preconditions, read_at: None, facts, projection })
 }
 
 fn event(number: u128, time: Timestamp) -> Event {
     Event {
-        key: EventKey { source: "bench".to_owned(), event_id: format!("event-{number:012}") },
+        key: EventKey { source: "bench".into(), event_id: format!("event-{number:012}").into() },
         identifiers: Vec::new(),
         times: EventTimes { original: Some(time), sent: Some(time), received: time, event: time, clamped: false },
-        channel: "web".to_owned(),
+        channel: "web".into(),
         source_priority: 0,
-        touchpoint: "checkout".to_owned(),
-        payload: Payload::Track(Track { name: "order_viewed".to_owned(), properties: Map::new() }),
+        touchpoint: "checkout".into(),
+        payload: Payload::Track(Track { name: "order_viewed".into(), properties: Map::new() }),
     }
 }
 
@@ -168,7 +168,7 @@ struct Nobody;
 impl Before for Nobody {
     type Error = Infallible;
 
-    fn profile(&self, _: ProfileId) -> Result<Option<Profile>, Infallible> {
+    fn profile(&mut self, _: ProfileId) -> Result<Option<Profile>, Infallible> {
         Ok(None)
     }
 

@@ -258,12 +258,12 @@ fn event(line: Line) -> anyhow::Result<Event> {
         category: String::new(),
     };
     Ok(Event {
-        key: EventKey { source: "quality".to_owned(), event_id: format!("{} {}", line.customer, line.order) },
+        key: EventKey { source: "quality".into(), event_id: format!("{} {}", line.customer, line.order).into() },
         identifiers: Vec::new(),
         times: EventTimes::resolve(Some(line.time), None, line.time),
-        channel: String::new(),
+        channel: Default::default(),
         source_priority: 0,
-        touchpoint: String::new(),
+        touchpoint: Default::default(),
         payload: Payload::Purchase(Purchase {
             order_id: line.order,
             revenue,

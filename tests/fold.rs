@@ -29,7 +29,7 @@ struct Past {
 impl Before for Past {
     type Error = Infallible;
 
-    fn profile(&self, id: ProfileId) -> Result<Option<Profile>, Infallible> {
+    fn profile(&mut self, id: ProfileId) -> Result<Option<Profile>, Infallible> {
         Ok(self.profiles.get(&id).cloned())
     }
 
@@ -154,7 +154,7 @@ fn payload() -> impl Strategy<Value = Payload> {
     let traits = prop::collection::btree_map(key.prop_map(str::to_owned), value, 0..3);
     prop_oneof![
         (traits.clone(), traits).prop_map(|(traits, traits_once)| Payload::Identify(Identify { traits, traits_once })),
-        (0..3_u8).prop_map(|n| Payload::Track(Track { name: format!("name {n}"), properties: Map::new() })),
+        (0..3_u8).prop_map(|n| Payload::Track(Track { name: format!("name {n}").into(), properties: Map::new() })),
         (0..10_000_u32, any::<bool>(), 0..3_usize).prop_map(|(cents, refund, currency)| {
             Payload::Purchase(Purchase {
                 order_id: String::new(),
@@ -201,7 +201,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         (payload(), 0..90_000_i64, 0..3_usize).prop_map(|(payload, minute, channel)| (payload, minute, channel));
     prop::collection::vec(event, 1..30).prop_map(|events| {
         let number = |(number, (payload, minute, channel)): (usize, (Payload, i64, usize))| Event {
-            key: EventKey { source: "test".to_owned(), event_id: number.to_string() },
+            key: EventKey { source: "test".into(), event_id: number.to_string().into() },
             identifiers: vec![],
             times: EventTimes {
                 original: None,
@@ -210,9 +210,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
                 event: at(minute / 7 * 7),
                 clamped: false,
             },
-            channel: ["", "web", "phone"][channel].to_owned(),
+            channel: ["", "web", "phone"][channel].into(),
             source_priority: 0,
-            touchpoint: String::new(),
+            touchpoint: Default::default(),
             payload,
         };
         events.into_iter().enumerate().map(number).collect()
@@ -294,7 +294,7 @@ proptest! {
         }
         expired.expire(at(horizon), 0);
         for (n, event) in later.iter().enumerate().filter(|(_, event)| event.times.event >= at(horizon)) {
-            let key = EventKey { source: "later".to_owned(), event_id: n.to_string() };
+            let key = EventKey { source: "later".into(), event_id: n.to_string().into() };
             let event = Event { key, ..event.clone() };
             kept.accept(owner(n), std::slice::from_ref(&event));
             expired.accept(owner(n), std::slice::from_ref(&event));

@@ -43,16 +43,16 @@ pub(crate) fn event_id(customer: usize, number: usize) -> String {
 
 /// An event of a customer that happens when it comes.
 pub(crate) fn draft(customer: usize, number: usize, identifiers: usize) -> Draft {
-    let identifier = |(kind, value): (&str, String)| SentIdentifier { kind: kind.to_owned(), value };
+    let identifier = |(kind, value): (&str, String)| SentIdentifier { kind: kind.into(), value: value.into() };
     Draft {
-        event_id: event_id(customer, number),
-        source: "bench".to_owned(),
+        event_id: event_id(customer, number).into(),
+        source: "bench".into(),
         identifiers: names(customer, identifiers).into_iter().map(identifier).collect(),
         original_time: None,
         sent_time: None,
-        channel: "web".to_owned(),
-        touchpoint: "checkout".to_owned(),
-        payload: Some(Payload::Track(Track { name: "order_viewed".to_owned(), properties: Map::new() })),
+        channel: "web".into(),
+        touchpoint: "checkout".into(),
+        payload: Some(Payload::Track(Track { name: "order_viewed".into(), properties: Map::new() })),
     }
 }
 

@@ -168,7 +168,7 @@ impl App {
     }
 
     async fn commit_expiring(&self, caller: &Caller, expiring: Expiring) -> Result<bool> {
-        let Expiring { facts, loaded, .. } = expiring;
+        let Expiring { facts, mut loaded, .. } = expiring;
         if facts.is_empty() {
             return Ok(true);
         }

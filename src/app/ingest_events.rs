@@ -137,7 +137,7 @@ impl App {
         let batch = Batch { checked, keys, received };
         let (mut statuses, revision) = self.decide_and_commit(caller, &batch, rejected, mode).await?;
         let outcome = |(position, key): (usize, EventKey)| {
-            statuses.remove(&position).map(|status| Outcome { event_id: key.event_id, status })
+            statuses.remove(&position).map(|status| Outcome { event_id: key.event_id.into(), status })
         };
         Ok(Ingested { outcomes: batch.keys.into_iter().enumerate().filter_map(outcome).collect(), revision })
     }

@@ -27,7 +27,7 @@ impl App {
         let needed = projection::histories_needed(facts, |id| profiles.get(&id).map(|profile| &**profile));
         let ids: Vec<ProfileId> = needed.into_iter().collect();
         let histories = if ids.is_empty() { Vec::new() } else { self.store.histories(&caller.workspace, &ids).await? };
-        let before = Loaded { profiles, histories: ids.into_iter().zip(histories).collect() };
+        let mut before = Loaded { profiles, histories: ids.into_iter().zip(histories).collect() };
         Ok(before.project(facts, time))
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// What facts that were accepted at a time make of it.
-    pub(super) fn project(&self, facts: &[Fact], time: Timestamp) -> Projection {
+    pub(super) fn project(&mut self, facts: &[Fact], time: Timestamp) -> Projection {
         match projection::project(facts, time, self) {
             Ok(projection) => projection,
             Err(never) => match never {},
@@ -52,8 +52,8 @@ impl Loaded {
 impl Before for Loaded {
     type Error = Infallible;
 
-    fn profile(&self, id: ProfileId) -> StdResult<Option<Profile>, Infallible> {
-        Ok(self.profiles.get(&id).map(|profile| Profile::clone(profile)))
+    fn profile(&mut self, id: ProfileId) -> StdResult<Option<Profile>, Infallible> {
+        Ok(self.profiles.remove(&id).map(Arc::unwrap_or_clone))
     }
 
     fn history(&self, part: ProfileId) -> StdResult<History, Infallible> {

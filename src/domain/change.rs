@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn key() -> EventKey {
-        EventKey { source: "shop".to_owned(), event_id: "e".to_owned() }
+        EventKey { source: "shop".into(), event_id: "e".into() }
     }
 
     fn of(payload: Payload) -> EventFact {
@@ -138,9 +138,9 @@ mod tests {
             key: key(),
             identifiers: Vec::new(),
             times,
-            channel: String::new(),
+            channel: Default::default(),
             source_priority: 0,
-            touchpoint: String::new(),
+            touchpoint: Default::default(),
             payload,
         };
         EventFact {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn track() -> EventFact {
-        of(Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() }))
+        of(Payload::Track(Track { name: "seen".into(), properties: Map::new() }))
     }
 
     /// Profile, kind and fields of what one fact changes.

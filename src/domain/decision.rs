@@ -199,12 +199,12 @@ mod tests {
     fn identify(number: usize, traits: Map) -> Event {
         let now = Timestamp::from_micros(number as i64);
         Event {
-            key: EventKey { source: "test".to_owned(), event_id: number.to_string() },
+            key: EventKey { source: "test".into(), event_id: number.to_string().into() },
             identifiers: Vec::new(),
             times: EventTimes { original: None, sent: None, received: now, event: now, clamped: false },
-            channel: String::new(),
+            channel: Default::default(),
             source_priority: 0,
-            touchpoint: String::new(),
+            touchpoint: Default::default(),
             payload: Payload::Identify(Identify { traits, traits_once: Map::new() }),
         }
     }

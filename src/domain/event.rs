@@ -1,6 +1,7 @@
 //! An event: who, when, where and what.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::identifier::Identifier;
 use super::limits;
@@ -12,9 +13,9 @@ use super::violation::{ViolationReason, Violations};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     /// The caller's name for the event, unique within `source`.
-    pub event_id: String,
+    pub event_id: SmolStr,
     /// The system that sends it.
-    pub source: String,
+    pub source: SmolStr,
     /// Type and value of each identifier.
     pub identifiers: Vec<SentIdentifier>,
     /// When it happened by the client's clock.
@@ -22,9 +23,9 @@ pub struct Draft {
     /// When the client sent it by the client's clock.
     pub sent_time: Option<Timestamp>,
     /// Where it happened.
-    pub channel: String,
+    pub channel: SmolStr,
     /// Where in the journey.
-    pub touchpoint: String,
+    pub touchpoint: SmolStr,
     /// What happened; `None` where the caller sent nothing we know.
     pub payload: Option<Payload>,
 }
@@ -33,9 +34,9 @@ pub struct Draft {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SentIdentifier {
     /// The type as it was sent.
-    pub kind: String,
+    pub kind: SmolStr,
     /// The value as it was sent.
-    pub value: String,
+    pub value: SmolStr,
 }
 
 impl std::fmt::Debug for SentIdentifier {
@@ -56,9 +57,9 @@ pub struct Event {
     /// How much its source counted when it was accepted: of two statements of the same moment the higher one holds.
     pub source_priority: i32,
     /// Where it happened: `web`, `phone`, … or the caller's own.
-    pub channel: String,
+    pub channel: SmolStr,
     /// Where in the journey.
-    pub touchpoint: String,
+    pub touchpoint: SmolStr,
     /// What happened.
     pub payload: Payload,
 }
@@ -67,9 +68,9 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventKey {
     /// The system that sent it.
-    pub source: String,
+    pub source: SmolStr,
     /// Its name there.
-    pub event_id: String,
+    pub event_id: SmolStr,
 }
 
 /// The four times of an event.
@@ -114,7 +115,20 @@ pub struct OrderKey {
     pub received: Timestamp,
 }
 
+/// A place in the canonical order, borrowed: comparing copies nothing.
+type Place<'a> = (Timestamp, i32, &'a EventKey, Timestamp);
+
+impl OrderKey {
+    pub(super) fn place(&self) -> Place<'_> {
+        (self.time, self.source_priority, &self.key, self.received)
+    }
+}
+
 impl Event {
+    pub(super) fn place(&self) -> Place<'_> {
+        (self.times.event, self.source_priority, &self.key, self.times.received)
+    }
+
     /// Where the event stands in the canonical order.
     pub fn order(&self) -> OrderKey {
         let (time, received) = (self.times.event, self.times.received);

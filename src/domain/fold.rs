@@ -1,9 +1,10 @@
 //! How events become a state: one pure function, applied in canonical order.
 
-use super::event::{Event, EventKey};
+use std::borrow::Borrow;
+
+use super::event::Event;
 use super::payload::Payload;
 use super::profile::{State, subscription, traits};
-use super::time::Timestamp;
 
 /// Changes whenever the same events would give another state; a store that finds another version folds anew.
 pub const FOLD_VERSION: u32 = 2;
@@ -11,7 +12,10 @@ pub const FOLD_VERSION: u32 = 2;
 /// Folds one event that orders after everything that `state` holds.
 pub fn fold(state: &mut State, event: &Event) {
     let time = event.times.event;
-    debug_assert!(state.last.as_ref().is_none_or(|last| *last < event.order()), "events fold in canonical order");
+    debug_assert!(
+        state.last.as_ref().is_none_or(|last| last.place() < event.place()),
+        "events fold in canonical order"
+    );
     state.activity.fold(event);
     state.days.fold(event);
     match &event.payload {
@@ -35,11 +39,6 @@ pub fn refold<'a>(timeline: impl IntoIterator<Item = &'a Event>) -> State {
 }
 
 /// Brings events into canonical order.
-pub fn sort(timeline: &mut [Event]) {
-    timeline.sort_by(|a, b| place(a).cmp(&place(b)));
-}
-
-/// The parts of an event's order, borrowed.
-fn place(event: &Event) -> (Timestamp, i32, &EventKey, Timestamp) {
-    (event.times.event, event.source_priority, &event.key, event.times.received)
+pub fn sort<E: Borrow<Event>>(timeline: &mut [E]) {
+    timeline.sort_by(|a, b| a.borrow().place().cmp(&b.borrow().place()));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, StrExt as _};
 
 use super::limits;
 
@@ -11,8 +12,8 @@ use super::limits;
 /// `Debug` shows the type only: a value is personal data.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identifier {
-    kind: String,
-    value: String,
+    kind: SmolStr,
+    value: SmolStr,
 }
 
 impl Identifier {
@@ -33,10 +34,10 @@ impl Identifier {
             return Err(IdentifierError::ValueUnprintable);
         }
         let value = match kind {
-            "email" => trimmed.to_lowercase(),
-            _ => trimmed.to_owned(),
+            "email" => trimmed.to_lowercase_smolstr(),
+            _ => SmolStr::new(trimmed),
         };
-        Ok(Self { kind: kind.to_owned(), value })
+        Ok(Self { kind: SmolStr::new(kind), value })
     }
 
     /// The identifier of the same type with a value that a library brought to its normal form.

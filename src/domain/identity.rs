@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+use smol_str::StrExt as _;
 
 use super::event::{Event, SentIdentifier};
 use super::id::ProfileId;
@@ -109,7 +110,7 @@ impl Resolver {
             }
             match self.normalise(identifier.clone()) {
                 // The library may have brought it to another value that is blocked.
-                Some(normal) if self.is_blocked(&normal) => {
+                Some(normal) if normal != identifier && self.is_blocked(&normal) => {
                     candidates.demoted.push(Demotion { identifier, reason: DemotionReason::Blocked });
                 }
                 Some(normal) => candidates.usable.push(normal),
@@ -137,10 +138,10 @@ impl Resolver {
     /// True for values that systems write where they know nobody: blanks, zeroes, `null` and the like, in any case, and
     /// for those that the workspace blocks.
     fn is_blocked(&self, identifier: &Identifier) -> bool {
-        let (rule, value) = (self.rule(identifier.kind()), identifier.value().to_lowercase());
+        let (rule, value) = (self.rule(identifier.kind()), identifier.value().to_lowercase_smolstr());
         (value.contains('0') && value.bytes().all(|b| b == b'0' || b == b'-'))
             || NOBODY.contains(&value.as_str())
-            || rule.blocked_values.contains(&value)
+            || rule.blocked_values.contains(value.as_str())
             || rule.blocked_patterns.iter().any(|pattern| pattern.is_match(identifier.value()))
     }
 

@@ -1,6 +1,7 @@
 //! What happened: the kinds of events and what each of them carries.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::limits;
 use super::money::{Currency, Money};
@@ -94,7 +95,7 @@ impl Identify {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     /// The caller's name for it, such as `Video Played`.
-    pub name: String,
+    pub name: SmolStr,
     /// Open data about it.
     pub properties: Map,
 }

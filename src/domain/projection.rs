@@ -11,8 +11,8 @@ use super::id::ProfileId;
 use super::profile::Profile;
 use super::time::Timestamp;
 
-/// Where a projection finds what was before. Asked only for profiles that [`touched`] names, and for the histories of
-/// [`histories_needed`].
+/// Where a projection finds what was before. Asked only for profiles that [`touched`] names, once for each, so that they
+/// may be given away instead of copied, and for the histories of [`histories_needed`].
 pub trait Before {
     /// What may go wrong.
     type Error;
@@ -21,7 +21,7 @@ pub trait Before {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn profile(&self, id: ProfileId) -> Result<Option<Profile>, Self::Error>;
+    fn profile(&mut self, id: ProfileId) -> Result<Option<Profile>, Self::Error>;
 
     /// What is kept of the events of one part of a profile, which come in any order; nothing for a part that does not
     /// exist yet.
@@ -50,7 +50,7 @@ pub struct Projection {
 ///
 /// # Errors
 /// Only those of `before`.
-pub fn project<B: Before>(facts: &[Fact], time: Timestamp, before: &B) -> Result<Projection, B::Error> {
+pub fn project<'a, B: Before>(facts: &'a [Fact], time: Timestamp, before: &'a mut B) -> Result<Projection, B::Error> {
     let mut working = Working { time, before, drafts: BTreeMap::new(), redirects: Vec::new() };
     for fact in facts {
         match fact {
@@ -113,36 +113,36 @@ pub fn histories_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Optio
 }
 
 fn is_late(event: &Event, profile: &Profile) -> bool {
-    profile.state.last.as_ref().is_some_and(|last| event.order() < *last)
+    profile.state.last.as_ref().is_some_and(|last| event.place() < last.place())
 }
 
 /// Profiles on their way through the facts of one commit.
 struct Working<'a, B> {
     time: Timestamp,
-    before: &'a B,
-    drafts: BTreeMap<ProfileId, Draft>,
+    before: &'a mut B,
+    drafts: BTreeMap<ProfileId, Draft<'a>>,
     redirects: Vec<(ProfileId, ProfileId)>,
 }
 
 /// A profile with the events that are not folded in yet, each with its part.
-struct Draft {
+struct Draft<'a> {
     profile: Profile,
-    added: Vec<(ProfileId, Event)>,
+    added: Vec<(ProfileId, &'a Event)>,
     refold: bool,
     /// Whether the profile says something else than before.
     is_changed: bool,
     expires: Option<ExpireFact>,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn of(profile: Profile) -> Self {
         Self { profile, added: Vec::new(), refold: false, is_changed: false, expires: None }
     }
 }
 
-impl<B: Before> Working<'_, B> {
+impl<'a, B: Before> Working<'a, B> {
     /// A profile that will say something else.
-    fn draft(&mut self, id: ProfileId) -> Result<&mut Draft, B::Error> {
+    fn draft(&mut self, id: ProfileId) -> Result<&mut Draft<'a>, B::Error> {
         let time = self.time;
         let draft = self.look(id)?;
         draft.profile.update_time = time;
@@ -150,7 +150,7 @@ impl<B: Before> Working<'_, B> {
         Ok(draft)
     }
 
-    fn look(&mut self, id: ProfileId) -> Result<&mut Draft, B::Error> {
+    fn look(&mut self, id: ProfileId) -> Result<&mut Draft<'a>, B::Error> {
         Ok(match self.drafts.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
@@ -160,7 +160,7 @@ impl<B: Before> Working<'_, B> {
         })
     }
 
-    fn add_event(&mut self, fact: &EventFact) -> Result<(), B::Error> {
+    fn add_event(&mut self, fact: &'a EventFact) -> Result<(), B::Error> {
         for release in &fact.released {
             self.draft(release.from)?.profile.release(&release.identifier);
         }
@@ -170,7 +170,7 @@ impl<B: Before> Working<'_, B> {
         for device in &fact.authenticated {
             draft.profile.authenticate(device, fact.event.times.event);
         }
-        draft.added.push((fact.part, fact.event.clone()));
+        draft.added.push((fact.part, &fact.event));
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl<B: Before> Working<'_, B> {
         for profile in whole.profile.split(fact.merge, &fact.groups) {
             let id = profile.id;
             self.redirects.extend(profile.parts.iter().map(|part| (part.id, id)));
-            let is_own = |(part, _): &(ProfileId, Event)| profile.parts.iter().any(|own| own.id == *part);
+            let is_own = |(part, _): &(ProfileId, &Event)| profile.parts.iter().any(|own| own.id == *part);
             let (own, others) = added.into_iter().partition(is_own);
             added = others;
             self.drafts.insert(id, Draft { added: own, refold: true, is_changed: true, ..Draft::of(profile) });
@@ -216,7 +216,7 @@ impl<B: Before> Working<'_, B> {
     }
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     fn finish<B: Before>(mut self, before: &B, projection: &mut Projection) -> Result<(), B::Error> {
         let added = std::mem::take(&mut self.added);
         if self.refold || self.expires.is_some() {
@@ -229,9 +229,9 @@ impl Draft {
                 self.profile.state = Whole::of(histories).refold();
             }
         } else {
-            let mut events: Vec<Event> = added.into_iter().map(|(_, event)| event).collect();
+            let mut events: Vec<&Event> = added.into_iter().map(|(_, event)| event).collect();
             fold::sort(&mut events);
-            events.iter().for_each(|event| fold::fold(&mut self.profile.state, event));
+            events.into_iter().for_each(|event| fold::fold(&mut self.profile.state, event));
         }
         projection.profiles.extend(Some(self.profile).filter(|_| self.is_changed));
         Ok(())
@@ -241,7 +241,7 @@ impl Draft {
     fn histories<B: Before>(
         &self,
         before: &B,
-        added: Vec<(ProfileId, Event)>,
+        added: Vec<(ProfileId, &'a Event)>,
     ) -> Result<Vec<(ProfileId, History)>, B::Error> {
         let mut histories = Vec::with_capacity(self.profile.parts.len());
         for part in &self.profile.parts {
@@ -249,7 +249,7 @@ impl Draft {
         }
         for (part, event) in added {
             if let Some((_, history)) = histories.iter_mut().find(|(id, _)| *id == part) {
-                history.events.push(event);
+                history.events.push(event.clone());
             }
         }
         Ok(histories)

@@ -191,13 +191,13 @@ mod tests {
         let now = Timestamp::from_micros(number);
         let sent = |(kind, value): &(&str, &str)| SentIdentifier { kind: (*kind).into(), value: (*value).into() };
         Event {
-            key: EventKey { source: "test".to_owned(), event_id: number.to_string() },
+            key: EventKey { source: "test".into(), event_id: number.to_string().into() },
             identifiers: identifiers.iter().map(sent).collect(),
             times: EventTimes { original: None, sent: None, received: now, event: now, clamped: false },
-            channel: String::new(),
+            channel: Default::default(),
             source_priority: 0,
-            touchpoint: String::new(),
-            payload: Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() }),
+            touchpoint: Default::default(),
+            payload: Payload::Track(Track { name: "seen".into(), properties: Map::new() }),
         }
     }
 

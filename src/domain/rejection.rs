@@ -68,7 +68,7 @@ impl Rejection {
     pub fn of_event(source: &str, event_id: &str, reason: EventRejection, mut fields: Vec<String>) -> Self {
         fields.truncate(limits::REJECTION_FIELDS);
         fields.iter_mut().for_each(|field| *field = start_of(field));
-        let event = EventKey { source: start_of(source), event_id: start_of(event_id) };
+        let event = EventKey { source: start_of(source).into(), event_id: start_of(event_id).into() };
         Self { event, what: Rejected::Event(reason, fields) }
     }
 

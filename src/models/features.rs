@@ -306,7 +306,7 @@ fn qualifying(state: &State, names: &[String]) -> Option<Tally> {
         Some(_) if all_tracks => None,
         Some(name) => activity.names.get(name).copied(),
         None if name == "purchase" => purchases(state),
-        None => activity.kinds.get(name).copied(),
+        None => activity.kinds.get(name.as_str()).copied(),
     };
     names.iter().filter_map(tally).reduce(|a, b| Tally {
         events: a.events + b.events,

@@ -31,12 +31,12 @@ pub(super) fn id(number: u128) -> ProfileId {
 /// An event at a day; events of one test differ in their days.
 pub(super) fn event(at: f64, channel: &str, payload: Payload) -> Event {
     Event {
-        key: EventKey { source: "test".to_owned(), event_id: format!("{at:012.6}") },
+        key: EventKey { source: "test".into(), event_id: format!("{at:012.6}").into() },
         identifiers: Vec::new(),
         times: EventTimes::resolve(Some(day(at)), None, day(at)),
-        channel: channel.to_owned(),
+        channel: channel.into(),
         source_priority: 0,
-        touchpoint: String::new(),
+        touchpoint: Default::default(),
         payload,
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn identify(at: f64, traits: &[(&str, Value)]) -> Event {
 }
 
 pub(super) fn track(at: f64, name: &str) -> Event {
-    event(at, "app", Payload::Track(Track { name: name.to_owned(), properties: Map::new() }))
+    event(at, "app", Payload::Track(Track { name: name.into(), properties: Map::new() }))
 }
 
 pub(super) fn contact(at: f64, channel: &str, kind: ContactKind) -> Event {

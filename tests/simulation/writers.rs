@@ -15,16 +15,17 @@ const WRITERS: usize = 64;
 const EVENTS: usize = 10;
 
 fn event(id: String, identifiers: &[(&str, String)]) -> Draft {
-    let identifier = |(kind, value): &(&str, String)| SentIdentifier { kind: (*kind).to_owned(), value: value.clone() };
+    let identifier =
+        |(kind, value): &(&str, String)| SentIdentifier { kind: (*kind).into(), value: value.clone().into() };
     Draft {
-        event_id: id,
-        source: "writers".to_owned(),
+        event_id: id.into(),
+        source: "writers".into(),
         identifiers: identifiers.iter().map(identifier).collect(),
         original_time: None,
         sent_time: None,
-        channel: String::new(),
-        touchpoint: String::new(),
-        payload: Some(Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() })),
+        channel: Default::default(),
+        touchpoint: Default::default(),
+        payload: Some(Payload::Track(Track { name: "seen".into(), properties: Map::new() })),
     }
 }
 

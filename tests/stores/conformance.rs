@@ -325,7 +325,7 @@ pub(crate) async fn events_are_found_by_key(store: &dyn Store) {
     let acme = workspace("acme");
     let facts = (0..50_i64).map(|n| belongs(id(1), event(&n.to_string(), n), &[])).collect();
     commit(store, &acme, facts, Vec::new()).await.expect("commits");
-    let other_source = EventKey { source: "other".to_owned(), event_id: "7".to_owned() };
+    let other_source = EventKey { source: "other".into(), event_id: "7".into() };
     let keys = [event("7", 7).key, other_source, event("50", 50).key, event("49", 49).key];
     let found = store.find_events(&acme, &keys).await.expect("read");
     let names: Vec<Option<&str>> =

@@ -35,18 +35,18 @@ pub(crate) fn at(second: i64) -> Timestamp {
 
 /// A `Track` event named by `event_id` that happened and was received at a second.
 pub(crate) fn event(event_id: &str, second: i64) -> Event {
-    let payload = Payload::Track(Track { name: "seen".to_owned(), properties: Map::new() });
+    let payload = Payload::Track(Track { name: "seen".into(), properties: Map::new() });
     event_with(event_id, second, payload)
 }
 
 pub(crate) fn event_with(event_id: &str, second: i64, payload: Payload) -> Event {
     Event {
-        key: EventKey { source: "suite".to_owned(), event_id: event_id.to_owned() },
+        key: EventKey { source: "suite".into(), event_id: event_id.into() },
         identifiers: Vec::new(),
         times: EventTimes { original: None, sent: None, received: at(second), event: at(second), clamped: false },
-        channel: "web".to_owned(),
+        channel: "web".into(),
         source_priority: 0,
-        touchpoint: String::new(),
+        touchpoint: Default::default(),
         payload,
     }
 }
@@ -101,8 +101,8 @@ pub(crate) async fn commit(
         Fact::Event(fact) => latest.max(fact.event.times.received),
         _ => latest,
     });
-    let before = Loaded { profiles, histories: known.into_iter().zip(histories).collect() };
-    let projection = projection::project(&facts, time, &before).unwrap_or_else(|never| match never {});
+    let mut before = Loaded { profiles, histories: known.into_iter().zip(histories).collect() };
+    let projection = projection::project(&facts, time, &mut before).unwrap_or_else(|never| match never {});
     store.commit(Commit { workspace: workspace.clone(), time, preconditions, read_at: None, facts, projection }).await
 }
 
@@ -158,7 +158,7 @@ struct Loaded {
 impl Before for Loaded {
     type Error = Infallible;
 
-    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
+    fn profile(&mut self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
         Ok(self.profiles.get(&id).cloned())
     }
 

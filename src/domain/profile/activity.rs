@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::join;
 use crate::domain::event::Event;
@@ -27,11 +28,11 @@ pub struct Activity {
     /// All events; absent before the first.
     pub all: Option<Tally>,
     /// By channel; events without one are only in `all`.
-    pub channels: BTreeMap<String, Tally>,
+    pub channels: BTreeMap<SmolStr, Tally>,
     /// By kind of payload.
-    pub kinds: BTreeMap<String, Tally>,
+    pub kinds: BTreeMap<SmolStr, Tally>,
     /// By the name of `Track` events.
-    pub names: BTreeMap<String, Tally>,
+    pub names: BTreeMap<SmolStr, Tally>,
 }
 
 impl Activity {
@@ -60,7 +61,7 @@ impl Activity {
     /// Takes over what another history of the customer adds up to.
     pub(super) fn join(&mut self, other: Self) {
         let limit = limits::COUNTED_NAMES;
-        let rest = (limit, &limits::OTHER.to_owned());
+        let rest = (limit, &SmolStr::new_static(limits::OTHER));
         join::both(&mut self.all, other.all, Tally::join);
         join::by_name(&mut self.channels, other.channels, rest, Tally::join);
         join::by_name(&mut self.kinds, other.kinds, rest, Tally::join);
@@ -87,10 +88,10 @@ impl Tally {
 }
 
 /// Counts `name`, or [`limits::OTHER`] once the map is full of other names.
-fn count(tallies: &mut BTreeMap<String, Tally>, name: &str, time: Timestamp) {
+fn count(tallies: &mut BTreeMap<SmolStr, Tally>, name: &str, time: Timestamp) {
     if let Some(tally) = tallies.get_mut(name) {
         return tally.add(time);
     }
     let name = if tallies.len() < limits::COUNTED_NAMES { name } else { limits::OTHER };
-    tallies.entry(name.to_owned()).and_modify(|tally| tally.add(time)).or_insert_with(|| Tally::new(time));
+    tallies.entry(SmolStr::new(name)).and_modify(|tally| tally.add(time)).or_insert_with(|| Tally::new(time));
 }

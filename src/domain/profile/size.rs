@@ -123,7 +123,7 @@ mod tests {
         let identifier =
             |place: usize| Identifier::parse(&format!("type{place}"), &number.to_string()).expect("well-formed");
         profile.claim(profile.id, (0..identifiers).map(identifier));
-        let stated = || Trait { value: Value::Bool(true), source: "test".to_owned(), time: Timestamp::MIN };
+        let stated = || Trait { value: Value::Bool(true), source: "test".into(), time: Timestamp::MIN };
         profile.state.traits = traits.map(|place| (format!("trait {place}"), stated())).collect();
         profile
     }

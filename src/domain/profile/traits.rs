@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::domain::payload::Identify;
 use crate::domain::time::Timestamp;
@@ -18,14 +19,14 @@ pub struct Trait {
     /// What was stated.
     pub value: Value,
     /// Which source stated it.
-    pub source: String,
+    pub source: SmolStr,
     /// When, by event time.
     pub time: Timestamp,
 }
 
 /// Takes over what an `Identify` event states; events come in canonical order, so the later one overwrites.
-pub(in crate::domain) fn fold(traits: &mut Traits, identify: &Identify, source: &str, time: Timestamp) {
-    let state = |value: &Value| Trait { value: value.clone(), source: source.to_owned(), time };
+pub(in crate::domain) fn fold(traits: &mut Traits, identify: &Identify, source: &SmolStr, time: Timestamp) {
+    let state = |value: &Value| Trait { value: value.clone(), source: source.clone(), time };
     for (key, value) in &identify.traits {
         match value {
             Value::Null => {

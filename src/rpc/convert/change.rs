@@ -47,7 +47,9 @@ fn to_pb(watched: Watched) -> pb::ProfileChange {
         ChangeKind::Unmerged(_) => (pb::ChangeType::Unmerged, String::new()),
     };
     let cause = match change.cause {
-        ChangeCause::Event(key) => Cause::Event(pb::EventRef { source: key.source, event_id: key.event_id }),
+        ChangeCause::Event(key) => {
+            Cause::Event(pb::EventRef { source: key.source.into(), event_id: key.event_id.into() })
+        }
         ChangeCause::Merge(id) => Cause::MergeId(id.to_string()),
         ChangeCause::Unmerge(id) => Cause::UnmergeId(id.to_string()),
     };

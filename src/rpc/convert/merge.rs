@@ -42,8 +42,8 @@ pub(in crate::rpc) fn undo(sent: pb::UnmergeProfilesRequest) -> Result<UnmergeRe
 pub(in crate::rpc) fn record(record: &MergeRecord) -> pb::MergeRecord {
     let cause = match &record.cause {
         MergeCause::Event { key, identifiers } => pb::merge_record::Cause::Event(pb::EventCause {
-            source: key.source.clone(),
-            event_id: key.event_id.clone(),
+            source: key.source.to_string(),
+            event_id: key.event_id.to_string(),
             identifiers: identifiers.iter().map(identifier).collect(),
         }),
         MergeCause::Operator { reason } => {

@@ -25,7 +25,7 @@ pub(super) fn from_pb(sent: Sent, violations: &mut Violations) -> Payload {
         }),
         Sent::Track(sent) => violations.within("track", |violations| {
             let properties = value::from_pb(sent.properties, "properties", violations);
-            Payload::Track(Track { name: sent.name, properties })
+            Payload::Track(Track { name: sent.name.into(), properties })
         }),
         Sent::PageView(sent) => violations.within("page_view", |violations| {
             let properties = value::from_pb(sent.properties, "properties", violations);
@@ -48,7 +48,7 @@ pub(super) fn to_pb(payload: Payload) -> Sent {
             traits_once: (!identify.traits_once.is_empty()).then(|| value::to_pb(&identify.traits_once)),
         }),
         Payload::Track(track) => {
-            Sent::Track(pb::Track { properties: Some(value::to_pb(&track.properties)), name: track.name })
+            Sent::Track(pb::Track { properties: Some(value::to_pb(&track.properties)), name: track.name.into() })
         }
         Payload::PageView(page) => Sent::PageView(pb::PageView {
             properties: Some(value::to_pb(&page.properties)),

@@ -74,8 +74,10 @@ fn most_telling_first(profile: &Profile) -> Vec<pb::Identifier> {
 }
 
 fn sources(traits: &Traits) -> BTreeMap<String, pb::TraitSource> {
-    let source =
-        |stated: &Trait| pb::TraitSource { source: stated.source.clone(), state_time: Some(time::to_pb(stated.time)) };
+    let source = |stated: &Trait| pb::TraitSource {
+        source: stated.source.to_string(),
+        state_time: Some(time::to_pb(stated.time)),
+    };
     traits.iter().map(|(key, stated)| (key.clone(), source(stated))).collect()
 }
 

@@ -10,8 +10,8 @@ use crate::rpc::pb;
 pub(in crate::rpc) fn to_pb(refused: &Refused) -> pb::Rejection {
     let rejection = pb::Rejection {
         received_time: Some(time::to_pb(refused.time)),
-        source: refused.rejection.event.source.clone(),
-        event_id: refused.rejection.event.event_id.clone(),
+        source: refused.rejection.event.source.to_string(),
+        event_id: refused.rejection.event.event_id.to_string(),
         ..Default::default()
     };
     match &refused.rejection.what {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::{count, time};
 use crate::domain::money::Currency;
 use crate::domain::profile::activity::{Activity, Tally};
@@ -22,15 +24,15 @@ pub(super) fn activity(activity: &Activity) -> pb::Activity {
         events: count(activity.events()),
         events_by_channel: counts(&activity.channels),
         events_by_kind: counts(&activity.kinds),
-        channels: activity.channels.iter().map(|(name, tally)| (name.clone(), channel(tally))).collect(),
+        channels: activity.channels.iter().map(|(name, tally)| (name.to_string(), channel(tally))).collect(),
         first_time: activity.all.map(|all| time::to_pb(all.first)),
         last_time: activity.all.map(|all| time::to_pb(all.last)),
         events_by_name: counts(&activity.names),
     }
 }
 
-fn counts(tallies: &BTreeMap<String, Tally>) -> BTreeMap<String, i64> {
-    tallies.iter().map(|(name, tally)| (name.clone(), count(tally.events))).collect()
+fn counts(tallies: &BTreeMap<SmolStr, Tally>) -> BTreeMap<String, i64> {
+    tallies.iter().map(|(name, tally)| (name.to_string(), count(tally.events))).collect()
 }
 
 /// Purchases, with the money in the workspace's currency, or where that is unset in the customer's first.

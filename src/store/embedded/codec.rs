@@ -8,6 +8,8 @@ use crate::store::{Error, Result};
 
 /// Bytes before each record of a frame: its length and its checksum.
 pub(super) const RECORD_HEADER_BYTES: usize = 8;
+/// Most values take less, so that the buffer of one need not grow.
+const USUAL_BYTES: usize = 512;
 /// Bytes before the content of a framed file: magic, format version, checksum.
 const FILE_HEADER_BYTES: usize = 12;
 
@@ -22,7 +24,7 @@ pub(super) struct Record {
 
 /// Encodes a value.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    encode_after(Vec::new(), value)
+    encode_after(Vec::with_capacity(USUAL_BYTES), value)
 }
 
 /// Encodes a value behind what is already there.

@@ -10,6 +10,8 @@ use crate::domain::profile::Profile;
 use crate::store::{Error, Result};
 
 const WHAT: &str = "a profile's entry";
+/// What most heads take, which have few places.
+const HEAD_BYTES: usize = 64;
 /// Merges that an id may lead through. More can only be a circle.
 const MERGES_MAX: usize = 10_000;
 
@@ -73,7 +75,7 @@ impl Entry {
 
     /// The bytes of an entry; a merged profile has no profile of its own any more.
     pub(super) fn encode(head: &Head, profile: &[u8]) -> Result<Vec<u8>> {
-        let mut bytes = codec::encode(head)?;
+        let mut bytes = codec::encode_after(Vec::with_capacity(HEAD_BYTES + profile.len()), head)?;
         bytes.extend_from_slice(profile);
         Ok(bytes)
     }

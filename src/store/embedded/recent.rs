@@ -64,7 +64,7 @@ mod tests {
         let workspace = WorkspaceId::default_workspace();
         let (id, other) = (ProfileId::from_bytes([1; 16]), ProfileId::from_bytes([2; 16]));
         let identifier = Identifier::parse("user_id", "1").expect("well-formed");
-        let event = EventKey { source: "shop".to_owned(), event_id: "1".to_owned() };
+        let event = EventKey { source: "shop".into(), event_id: "1".into() };
         let settings = DocumentKey::settings();
         let entry = |key: keys::Key| Change {
             entries: vec![(key.into(), Default::default())],

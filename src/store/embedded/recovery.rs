@@ -237,8 +237,8 @@ impl Served {
         if self.index.is_full_twice() {
             return Err(Error::DiskFull("there is no room for the index, which is behind the journal".to_owned()));
         }
-        let before = Stored { index: &self.index, segments, workspace: &frame.workspace };
-        let projection = projection::project(&frame.facts, frame.time, &before)?;
+        let mut before = Stored { index: &self.index, segments, workspace: &frame.workspace };
+        let projection = projection::project(&frame.facts, frame.time, &mut before)?;
         let effects = Effects::of(frame.workspace.clone(), frame.time, &frame.facts, projection)?;
         let placed = Placed { revision: frame.revision, places: frame.places };
         self.index.publish(changes((&*self.index, segments), effects, &placed)?);
@@ -279,7 +279,7 @@ struct Stored<'a> {
 impl Before for Stored<'_> {
     type Error = Error;
 
-    fn profile(&self, id: ProfileId) -> Result<Option<Profile>> {
+    fn profile(&mut self, id: ProfileId) -> Result<Option<Profile>> {
         match Entry::find(self.index, self.workspace, id)? {
             Some(entry) => entry.profile(),
             None => Ok(None),

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn events_whose_parts_join_to_the_same_text_differ() {
         let workspace = WorkspaceId::default_workspace();
-        let key = |source: &str, id: &str| EventKey { source: source.to_owned(), event_id: id.to_owned() };
+        let key = |source: &str, id: &str| EventKey { source: source.into(), event_id: id.into() };
         assert_ne!(event(&workspace, &key("ab", "c")), event(&workspace, &key("a", "bc")));
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn user(number: u8) -> Identifier {
 }
 
 pub(super) fn key(number: i64) -> EventKey {
-    EventKey { source: "test".to_owned(), event_id: number.to_string() }
+    EventKey { source: "test".into(), event_id: number.to_string().into() }
 }
 
 /// When the event of a number was received.
@@ -63,11 +63,19 @@ pub(super) fn event(number: i64) -> Event {
         let traits = Map::from([(format!("t{}", number % 300), Value::Text("x".repeat(3_000)))]);
         Payload::Identify(Identify { traits, traits_once: Map::new() })
     } else {
-        Payload::Track(Track { name: "step".to_owned(), properties: Map::new() })
+        Payload::Track(Track { name: "step".into(), properties: Map::new() })
     };
     let times = EventTimes { original: Some(event), sent: None, received, event, clamped: false };
     let (channel, touchpoint) = ("web".to_owned(), String::new());
-    Event { key: key(number), identifiers: Vec::new(), times, source_priority: 0, channel, touchpoint, payload }
+    Event {
+        key: key(number),
+        identifiers: Vec::new(),
+        times,
+        source_priority: 0,
+        channel: channel.into(),
+        touchpoint: touchpoint.into(),
+        payload,
+    }
 }
 
 pub(super) fn belongs(number: u8, event: Event) -> Fact {
@@ -120,8 +128,8 @@ pub(super) async fn decide(store: &dyn Store, facts: Vec<Fact>) -> Result<Commit
             preconditions.push(Precondition::EventAbsent(fact.event.key.clone()));
         }
     }
-    let loaded = Loaded { profiles, histories: parts.into_iter().zip(histories).collect() };
-    let projection = projection::project(&facts, time, &loaded).unwrap_or_else(|never| match never {});
+    let mut loaded = Loaded { profiles, histories: parts.into_iter().zip(histories).collect() };
+    let projection = projection::project(&facts, time, &mut loaded).unwrap_or_else(|never| match never {});
     Ok(Commit { workspace, time, preconditions, read_at: None, facts, projection })
 }
 
@@ -133,7 +141,7 @@ struct Loaded {
 impl Before for Loaded {
     type Error = Infallible;
 
-    fn profile(&self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
+    fn profile(&mut self, id: ProfileId) -> std::result::Result<Option<Profile>, Infallible> {
         Ok(self.profiles.get(&id).cloned())
     }
 
