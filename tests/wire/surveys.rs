@@ -125,7 +125,8 @@ async fn every_way_to_ask_gives_the_same_satisfaction() {
     let batch = app.predictions().batch_predict(request).await.expect("a batch").into_inner();
     let Some(Outcome::Prediction(in_batch)) = &batch.results[0].result else { panic!("{batch:?}") };
     let in_batch = in_batch.satisfaction.as_ref().expect("a model answers");
-    assert_eq!((in_batch.predicted_csat, in_batch.contributions.len()), (alone.predicted_csat, 6));
+    assert_eq!(in_batch.predicted_csat, alone.predicted_csat);
+    assert!(in_batch.contributions.len() <= 6 && (sum(&in_batch.contributions) - alone.predicted_csat).abs() < 1e-9);
     let kinds = vec![ModelKind::Satisfaction.into(), ModelKind::Value.into()];
     let request = pb::StreamPredictionsRequest { kinds, ..Default::default() };
     let mut messages = app.predictions().stream_predictions(request).await.expect("a stream").into_inner();

@@ -19,18 +19,6 @@ const OF_CUSTOMER_MAX: usize = 50;
 /// Answers so near before another one belong to the same questionnaire, which knows nothing of its first line when the
 /// second one is predicted.
 const SITTING_HOURS: f64 = 1.0;
-/// Features that are nothing but the time since something. Customers are asked when something has happened and answered
-/// about at any time: days that tell what it was, where a survey follows each event by its own delay, would later tell
-/// something else about everybody.
-const ELAPSED: [&str; 7] = [
-    "purchase_recency_days",
-    "purchase_lateness",
-    "active_recency_days",
-    "active_lateness",
-    "event_recency_days",
-    "support_recency_days",
-    "subscription_status_days",
-];
 /// One in so many answers, or customers where all answers are of the same time, is for the test.
 const TEST_PARTS: usize = 4;
 
@@ -151,8 +139,7 @@ impl Settled<'_> {
         for event in self.events[self.folded..position].iter().filter(|event| !is_of_sitting(event, time)) {
             fold(&mut known, event);
         }
-        let mut values = features::extract(&View::new(&known, time, &[]));
-        ELAPSED.iter().filter_map(|name| features::position(name)).for_each(|index| values[index] = None);
+        let values = features::extract(&View::new(&known, super::moment(&known).unwrap_or(time), &[]));
         Answer { time, score, had_contact: super::has_contact(&known, time), values }
     }
 
@@ -194,8 +181,7 @@ mod tests {
         assert_eq!((before.len(), after.len()), (1, 2));
         assert_eq!(before[0], after[0]);
         assert_eq!(before[0].values[position("csat_last").expect("a feature")], None);
-        assert_eq!(before[0].values[position("tenure_days").expect("a feature")], Some(10.0));
-        assert!(ELAPSED.iter().all(|name| before[0].values[position(name).expect("a feature")].is_none()));
+        assert_eq!(before[0].values[position("purchase_recency_days").expect("a feature")], Some(0.0));
         assert_ne!(after[1].values, after[0].values, "an earlier answer is known at the next one");
         assert_eq!(after[1].values[position("csat_last").expect("a feature")], Some(4.0));
     }
