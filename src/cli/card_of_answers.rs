@@ -48,7 +48,10 @@ pub fn print_survey(card: &Struct) {
     let times = |first, last| format!("{} to {}", text(card, first), text(card, last));
     let training = times("training_first_time", "training_last_time");
     report::fact("trained on", format!("{} answers, {training}", count("training_rows")));
-    report::fact("tested on", format!("{} answers, {}", count("test_rows"), times("test_first_time", "test_last_time")));
+    report::fact(
+        "tested on",
+        format!("{} answers, {}", count("test_rows"), times("test_first_time", "test_last_time")),
+    );
     report::fact("split", text(card, "split"));
     report::fact("model", text(card, "selection"));
     report::fact("gate", text(card, "gate"));
@@ -57,10 +60,9 @@ pub fn print_survey(card: &Struct) {
     report::fact("customers who ever answered", rate);
     let Some(Kind::ListValue(differences)) = field(respondents, "differences") else { return };
     let row = |entry: &prost_types::Value| match &entry.kind {
-        Some(Kind::StructValue(entry)) => Some(vec![
-            text(entry, "display_name"),
-            report::exact(number(entry, "standardised_difference")?),
-        ]),
+        Some(Kind::StructValue(entry)) => {
+            Some(vec![text(entry, "display_name"), report::exact(number(entry, "standardised_difference")?)])
+        }
         _ => None,
     };
     let rows = differences.values.iter().take(5).filter_map(row).collect();

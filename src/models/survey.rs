@@ -43,6 +43,8 @@ pub const DIFFERENT_MIN: usize = 20;
 pub const LEVEL: f64 = 0.8;
 /// The name of the contribution that is the predicted answer of the average respondent.
 pub const BASELINE: &str = "baseline";
+/// The kind of the events that are answers.
+const SURVEY_RESPONSE: &str = "survey_response";
 /// Share of answers by customers without any sign of effort below which such customers are not answered about.
 const EFFORTLESS_MIN: f64 = 0.05;
 
@@ -130,8 +132,8 @@ impl SurveyModel {
         self.question
     }
 
-    /// What a customer would answer at `now`. `INSUFFICIENT_DATA` for a customer without any event, and where nearly
-    /// all who were asked had been in touch with support, for those who have not.
+    /// What a customer would answer who is asked after the last thing that happened. `INSUFFICIENT_DATA` for a customer
+    /// without any event, and where nearly all who were asked had been in touch with support, for those who have not.
     ///
     /// The contributions are those of the score, each scaled by the same factor from log-odds to points of the scale, so
     /// that they sum from the answer of the average respondent to that of this customer.
@@ -140,7 +142,7 @@ impl SurveyModel {
         if is_unknown || self.needs_contact && !has_contact(state, now) {
             return no_answer();
         }
-        let view = View::new(state, now, &[]);
+        let view = View::new(state, moment(state).unwrap_or(now), &[]);
         let known = self.scorer.look(&self.schema, &view);
         let explanation = self.scorer.explain(&known);
         let (log_odds, baseline) = (explanation.log_odds(), probability(explanation.baseline));
@@ -188,6 +190,13 @@ impl SurveyModel {
     pub(super) fn resolve(&mut self) -> bool {
         self.scorer.resolve(&self.schema) && self.spread.is_sound()
     }
+}
+
+/// When the last thing happened that was no answer to a survey. Customers are asked some time after something has happened,
+/// and answered about at any time: as of that moment both look alike, whatever the delay, and silence changes nothing.
+fn moment(state: &State) -> Option<Timestamp> {
+    let kinds = state.activity.kinds.iter().filter(|(kind, _)| kind.as_str() != SURVEY_RESPONSE);
+    kinds.map(|(_, tally)| tally.last).max()
 }
 
 /// Whether a customer has ever been in touch with support, or tried to help themselves and failed.

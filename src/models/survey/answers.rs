@@ -139,7 +139,7 @@ impl Settled<'_> {
         for event in self.events[self.folded..position].iter().filter(|event| !is_of_sitting(event, time)) {
             fold(&mut known, event);
         }
-        let values = features::extract(&View::new(&known, time, &[]));
+        let values = features::extract(&View::new(&known, super::moment(&known).unwrap_or(time), &[]));
         Answer { time, score, had_contact: super::has_contact(&known, time), values }
     }
 
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((before.len(), after.len()), (1, 2));
         assert_eq!(before[0], after[0]);
         assert_eq!(before[0].values[position("csat_last").expect("a feature")], None);
-        assert_eq!(before[0].values[position("event_recency_days").expect("a feature")], Some(10.0));
+        assert_eq!(before[0].values[position("purchase_recency_days").expect("a feature")], Some(0.0));
         assert_ne!(after[1].values, after[0].values, "an earlier answer is known at the next one");
         assert_eq!(after[1].values[position("csat_last").expect("a feature")], Some(4.0));
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::answers::{Parts, Row, SurveyAnswers};
 use super::candidates::{Fitted, squared_errors};
 use super::{LEVEL, Question, SurveyModel, TrainedSurvey};
+use crate::domain::time::Timestamp;
 use crate::domain::value::{Map, Value};
 use crate::models::agreement::Agreement;
 use crate::models::bootstrap::{Interval, intervals};
@@ -131,12 +132,8 @@ impl Test<'_> {
 
 fn describe_data(answers: &SurveyAnswers, parts: &Parts<'_>, mean: f64) -> Map {
     let question = answers.question();
-    let time = |rows: &[Row<'_>], pick: fn(&[crate::domain::time::Timestamp]) -> Option<usize>| {
-        let times: Vec<_> = rows.iter().map(|row| row.answer.time).collect();
-        pick(&times).map_or(Value::Null, |at| card::text(times[at].rfc3339()))
-    };
-    let first: fn(&[_]) -> Option<usize> = |times| (0..times.len()).min_by_key(|at| times[*at]);
-    let last: fn(&[_]) -> Option<usize> = |times| (0..times.len()).max_by_key(|at| times[*at]);
+    let first = |rows: &[Row<'_>]| time(rows.iter().map(|row| row.answer.time).min());
+    let last = |rows: &[Row<'_>]| time(rows.iter().map(|row| row.answer.time).max());
     let split = match parts.test_from {
         Some(_) => "later window: trained on the earlier three quarters of the answers, tested on the later quarter",
         None => "by customer: most answers have the same time; a quarter of the customers, chosen by hash, is the test",
@@ -148,16 +145,21 @@ fn describe_data(answers: &SurveyAnswers, parts: &Parts<'_>, mean: f64) -> Map {
         ("scale_high", card::number(*scale.end())),
         ("training_rows", card::count(parts.training.len())),
         ("training_mean_score", card::number(question.of_share(mean))),
-        ("training_first_time", time(&parts.training, first)),
-        ("training_last_time", time(&parts.training, last)),
+        ("training_first_time", first(&parts.training)),
+        ("training_last_time", last(&parts.training)),
         ("test_rows", card::count(parts.test.len())),
-        ("test_first_time", time(&parts.test, first)),
-        ("test_last_time", time(&parts.test, last)),
+        ("test_first_time", first(&parts.test)),
+        ("test_last_time", last(&parts.test)),
         ("split", card::text(split)),
         ("sampled_share", card::number(answers.kept_share())),
         // A seed may be larger than a number on a card is exact.
         ("seed", card::text(answers.seed().to_string())),
     ])
+}
+
+/// A time that there may be none of.
+fn time(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| card::text(time.rfc3339()))
 }
 
 fn describe_model(fitted: &Fitted) -> Map {

@@ -180,6 +180,17 @@ fn nobody_is_told_an_answer_about_whom_nothing_is_known() {
 }
 
 #[test]
+fn neither_silence_nor_the_delay_of_the_survey_changes_what_a_customer_would_answer() {
+    let model = satisfaction(&asked(800, SurveyKind::Csat, sad)).expect("enough answers").model;
+    let timeline = [purchase(50.0, 200.0), contact(55.0, "phone", ContactKind::Escalated)];
+    let at = |timeline: &[Event], now| model.predict(&state(timeline), day(now)).predicted.score;
+    assert_eq!(at(&timeline, 56.0), at(&timeline, 390.0));
+    let mut more = timeline.to_vec();
+    more.push(contact(57.0, "phone", ContactKind::Escalated));
+    assert!(at(&more, 390.0) < at(&timeline, 390.0) - 0.3);
+}
+
+#[test]
 fn a_damaged_model_is_not_served() {
     let mut model = satisfaction(&asked(800, SurveyKind::Csat, sad)).expect("enough answers").model;
     assert!(model.resolve());
