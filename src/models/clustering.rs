@@ -1,7 +1,7 @@
 //! K-Means with linfa, restarted by our own loop, and how stable its clusters are.
 //!
 //! linfa assigns rows on a pool of rayon's, one row at a time and without sums across threads, so the result does not
-//! depend on the number of threads. It draws the first centroids of a sample and moves them for some steps; a loop of our
+//! depend on the number of threads. It draws the first centroids of a sample and moves them for the first steps; a loop of our
 //! own, over blocks of rows, goes on until nobody changes the cluster. With k clusters of n rows the centroids of a sample
 //! cost about k/n more of the inertia than the best, and one step of Lloyd's over everybody ([`Clusters::refine`]) takes
 //! that back.
@@ -24,7 +24,7 @@ const RESTARTS: u64 = 6;
 /// Movement of all centroids at which a fit has converged, in standardised units.
 const TOLERANCE: f64 = 1e-4;
 /// Iterations of linfa's, after which a fit goes on with our own, which take a fraction of the time.
-const FIRST_ITERATIONS: u64 = 10;
+const FIRST_ITERATIONS: u64 = 2;
 /// Bound on the iterations of our own.
 const ITERATIONS_MAX: u64 = 100;
 /// Resamples behind every Jaccard similarity.
