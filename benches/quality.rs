@@ -29,6 +29,7 @@ use rapport::domain::time::{Timestamp, days};
 use rapport::domain::value::{Map, Value};
 use rapport::models::artifact::{self, Model};
 use rapport::models::churn::{self, ChurnModel};
+use rapport::models::evaluation::adjusted_rand_index;
 use rapport::models::examples::{Census, ChurnExamples, ChurnParameters, ChurnPlan};
 use rapport::models::segments::{self, SegmentParameters, SegmentRows, TrainedSegments};
 
@@ -78,7 +79,8 @@ fn cdnow(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()> {
     table.metrics("churn, five folds", &trained.metrics);
     table.selection(&trained.card);
     predictions(&trained.model, timelines, table);
-    segment(timelines, end_of("1998-06-30")?, table)
+    segment(timelines, end_of("1998-06-30")?, table)?;
+    Ok(())
 }
 
 /// Quiet for 90 days, judged on a window after the one of training.
@@ -103,7 +105,32 @@ fn online_retail(timelines: &Timelines, table: &mut Table) -> anyhow::Result<()>
         "cut-offs",
         format!("{:?} {:?}", trained.card["training_cutoff_times"], trained.card["test_cutoff_time"]),
     );
-    segment(timelines, end_of("2011-12-09")?, table)
+    let now = end_of("2011-12-09")?;
+    let found = segment(timelines, now, table)?;
+    halves(timelines, now, found, table)
+}
+
+/// How much the segments of two halves of the customers agree about everybody.
+fn halves(timelines: &Timelines, now: Timestamp, k: usize, table: &mut Table) -> anyhow::Result<()> {
+    let mut halves = [SegmentRows::new(now), SegmentRows::new(now)];
+    for (customer, timeline) in timelines {
+        let half = blake3::hash(customer.value().as_bytes()).as_bytes()[0] % 2;
+        halves[usize::from(half)].add(customer, &fold::refold(timeline));
+    }
+    let states: Vec<_> = timelines.values().map(fold::refold).collect();
+    let parameters = SegmentParameters { k: Some(k), seed: SEED, next_number: 1 };
+    let mut assigned = Vec::new();
+    for half in &halves {
+        let model = segments::train(half, &parameters, None, &())?.model;
+        let segment_of = |state| {
+            let answer = model.predict(state, now);
+            model.segments().iter().position(|segment| segment.id == answer.segment_id).unwrap_or(k)
+        };
+        assigned.push(states.iter().map(segment_of).collect::<Vec<usize>>());
+    }
+    let agreement = adjusted_rand_index(&assigned[0], &assigned[1]);
+    table.at_least(&format!("segments of two halves, k = {k}: adjusted Rand index"), agreement, 0.85);
+    Ok(())
 }
 
 /// What one prediction takes, with its features and reasons in words.
@@ -117,7 +144,8 @@ fn predictions(model: &ChurnModel, timelines: &Timelines, table: &mut Table) {
     table.note("one prediction of churn", words);
 }
 
-fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::Result<()> {
+/// Learns segments and says how good they are; returns how many there are.
+fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::Result<usize> {
     let mut rows = SegmentRows::new(now);
     for (customer, timeline) in timelines {
         rows.add(customer, &fold::refold(timeline));
@@ -149,7 +177,7 @@ fn segment(timelines: &Timelines, now: Timestamp, table: &mut Table) -> anyhow::
     for segment in trained.model.segments() {
         table.note(&format!("{} {}", segment.id, segment.display_name), segment.persona.clone());
     }
-    Ok(())
+    Ok(trained.model.segments().len())
 }
 
 fn bytes(trained: &TrainedSegments) -> Vec<u8> {

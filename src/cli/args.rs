@@ -138,6 +138,9 @@ pub struct EvaluateArgs {
     /// Where all randomness comes from
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 }
 
 /// `rapport report`.

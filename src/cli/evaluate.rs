@@ -67,7 +67,7 @@ fn parameters(args: &EvaluateArgs) -> Struct {
 
 /// Prints the models beside each other; a card of another kind, as it is.
 fn print(about: &Struct) {
-    let candidates = card::structures(about, "candidates");
+    let candidates = card::list(about, "candidates");
     if candidates.is_empty() {
         return card::print(about);
     }

@@ -6,7 +6,6 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::model::Filter;
 use super::convert::{model, page, read, request_id, training, training_plan};
 use super::pb::training_service_server::TrainingService;
 use super::stopping::Stopping;

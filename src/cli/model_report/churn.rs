@@ -83,6 +83,10 @@ fn bins(card: &Struct) -> Vec<(f64, f64, f64)> {
 fn reliability_curve(bins: &[(f64, f64, f64)], alternative: &str) -> String {
     let x = Axis::share("predicted probability", 1.0);
     let mut plot = Plot::new(alternative, SIZE, x, Axis::share("share who left", 1.0));
+    for (predicted, observed, rows) in bins {
+        let (low, high) = wilson(*observed, *rows);
+        plot.line("whisker", &[(*predicted, low), (*predicted, high)]);
+    }
     plot.line("soft", &[(0.0, 0.0), (1.0, 1.0)]);
     plot.line("main", &bins.iter().map(|bin| (bin.0, bin.1)).collect::<Vec<_>>());
     let most = bins.iter().map(|bin| bin.2).fold(1.0, f64::max);
@@ -96,6 +100,16 @@ fn reliability_curve(bins: &[(f64, f64, f64)], alternative: &str) -> String {
         plot.dot("main", (*predicted, *observed), 3.0 + 6.0 * (rows / most).sqrt(), &says);
     }
     plot.finish()
+}
+
+/// The 95 % interval of a share among so many (Wilson 1927).
+fn wilson(share: f64, rows: f64) -> (f64, f64) {
+    const NORMAL_975: f64 = 1.959_964;
+    let (rows, square) = (rows.max(1.0), NORMAL_975 * NORMAL_975);
+    let middle = (share + square / (2.0 * rows)) / (1.0 + square / rows);
+    let half =
+        NORMAL_975 * (share * (1.0 - share) / rows + square / (4.0 * rows * rows)).sqrt() / (1.0 + square / rows);
+    (middle - half, middle + half)
 }
 
 fn reliability_table(bins: &[(f64, f64, f64)]) -> String {
@@ -128,7 +142,8 @@ fn reliability(card: &Struct) -> String {
     let figures = [
         html::figure(
             &curve,
-            "On the dashed line probabilities are what they say. A larger dot stands for more customers.",
+            "On the dashed line probabilities are what they say. A larger dot stands for more customers; the pale bars are \
+             95 % intervals.",
             &reliability_table(&bins),
         ),
         html::figure(&histogram.finish(), "How many customers got which probability.", ""),
@@ -265,4 +280,18 @@ fn measured(card: &Struct, realised: &Struct) -> String {
         reliability_curve(&bins, "Reliability of the answers: the share who really left against the probability");
     let picture = html::figure(&curve, "The answers beside what happened.", &reliability_table(&bins));
     format!("{facts}{}", html::side_by_side(&[picture, table]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_of_a_share_is_that_of_the_tables() {
+        // 8 of 10, as in Newcombe (1998) and every table of Wilson's interval.
+        let (low, high) = wilson(0.8, 10.0);
+        assert!((low - 0.490).abs() < 0.001 && (high - 0.943).abs() < 0.001, "{low} {high}");
+        let (low, high) = wilson(0.0, 10.0);
+        assert!(low.abs() < 1e-9 && (high - 0.278).abs() < 0.001, "{low} {high}");
+    }
 }

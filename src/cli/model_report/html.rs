@@ -115,7 +115,8 @@ fn cell(column: usize, cell: Cell) -> String {
         Cell::Number(text) => format!("<td class=\"number\">{}</td>", escaped(&text)),
         Cell::Bar(hundredths, text) => format!(
             "<td class=\"bar\"><span style=\"width:{:.1}%\"></span><b>{}</b></td>",
-            hundredths.clamp(0.0, 100.0),
+            // The rest of the cell is for the figure.
+            hundredths.clamp(0.0, 100.0) * 0.65,
             escaped(&text)
         ),
         Cell::Picture(picture) => format!("<td>{picture}</td>"),

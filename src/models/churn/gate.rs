@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::contest::{Contest, Entry};
 use super::selection::{Selection, difference, losses, select};
-use super::{ChurnModel, TrainedChurn, curves};
+use super::{ChurnModel, TrainedChurn, candidates, curves};
 use crate::domain::settings::ChurnKind;
 use crate::domain::value::{Map, Value};
 use crate::models::bootstrap::{Interval, intervals};

@@ -4,7 +4,6 @@ use super::{model, request_id, time, value};
 use crate::app::{Error, Invalid, Resource, Result, RunView, TrainingRequest};
 use crate::domain::id::RunId;
 use crate::domain::limits;
-use crate::domain::model::ModelKind;
 use crate::domain::training::{RunOrigin, TrainingRun, TrainingState};
 use crate::domain::violation::Violations;
 use crate::rpc::{pb, status};
