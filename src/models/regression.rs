@@ -314,6 +314,7 @@ fn candidates(schema: &Schema, index: usize, rows: &[&Known]) -> Vec<Column> {
 mod tests {
     use super::*;
     use crate::models::features::{self, FEATURES, Values};
+    use crate::models::sampling::mix;
     use crate::models::traits::{self, Cell};
 
     const RECENCY: usize = 0;
@@ -433,7 +434,7 @@ mod tests {
         let folds: Vec<usize> = (0..900).map(|row| row / 3 % 5).collect();
         assert_eq!(Design::new(&schema, &known).penalty(&left, &folds), Ok(PENALTIES[0]));
         // Where nothing can be told, the most cautious one.
-        left.iter_mut().enumerate().for_each(|(row, left)| *left = row / 3 % 2 == 0);
+        left.iter_mut().zip(0..).for_each(|(left, row)| *left = mix(row) % 2 == 0);
         assert_eq!(Design::new(&schema, &known).penalty(&left, &folds), Ok(PENALTIES[3]));
     }
 }

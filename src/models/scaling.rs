@@ -20,7 +20,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Learns the scale of a column, cutting off `tail` (a share of the values) at both ends; `None` where the values
-    /// do not vary. Where the cut-off would leave nothing of a rare value, such as the few with a refund, the range
+    /// do not vary, or are too large to be squared. Where the cut-off would leave nothing of a rare value, such as the few with a refund, the range
     /// stays whole.
     pub(super) fn fit(mut values: Vec<f64>, tail: f64) -> Option<Self> {
         values.retain(|value| value.is_finite());
@@ -34,7 +34,7 @@ impl Scale {
         let mean = values.iter().map(|value| value.clamp(low, high)).sum::<f64>() / count;
         let square = |value: &f64| (value.clamp(low, high) - mean).powi(2);
         let deviation = (values.iter().map(square).sum::<f64>() / count).sqrt();
-        (deviation > DEVIATION_MIN).then_some(Self { low, high, mean, deviation })
+        (deviation > DEVIATION_MIN && deviation.is_finite()).then_some(Self { low, high, mean, deviation })
     }
 
     /// The value in standard deviations from the mean.
@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(Scale::fit(vec![4.0; 50], 0.01), None);
         assert_eq!(Scale::fit(vec![f64::NAN; 50], 0.01), None);
         assert_eq!(Scale::fit(Vec::new(), 0.01), None);
+        assert_eq!(Scale::fit((1..50).map(|part| f64::MAX / f64::from(part)).collect(), 0.01), None);
     }
 
     #[test]

@@ -77,3 +77,27 @@ impl<'a> Contest<'a> {
 fn fold_of(row: &Example, folds: u64) -> u64 {
     (row.group >> 40 & 0xffff) % folds.max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::features::FEATURES;
+    use crate::models::sampling::mix;
+
+    fn row(customer: u64, group: u64) -> Example {
+        let values = [None; FEATURES.len()];
+        Example { customer, group, is_test: false, left: false, recency_days: 0.0, values, stated: Vec::new() }
+    }
+
+    #[test]
+    fn who_belongs_together_is_judged_together_and_the_others_spread_evenly() {
+        let mut rows = [0; 5];
+        for number in 0..1_000 {
+            let group = mix(number);
+            let fold = fold_of(&row(mix(number + 5_000), group), 5);
+            assert_eq!(fold, fold_of(&row(mix(number + 9_000), group), 5));
+            rows[fold as usize] += 1;
+        }
+        assert!(rows.iter().all(|rows| (150..250).contains(rows)), "{rows:?}");
+    }
+}
