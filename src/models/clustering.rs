@@ -180,10 +180,10 @@ fn for_each_nearest(centroids: &[Vec<f64>], points: &Points, mut tell: impl FnMu
                     *distance += (own - cell) * (own - cell);
                 }
             }
-            for position in 0..BLOCK {
-                let is_nearer = distances[position] < least[position];
-                least[position] = if is_nearer { distances[position] } else { least[position] };
-                cluster[position] = if is_nearer { number } else { cluster[position] };
+            for ((least, cluster), distance) in least.iter_mut().zip(&mut cluster).zip(&distances) {
+                let is_nearer = distance < least;
+                *least = if is_nearer { *distance } else { *least };
+                *cluster = if is_nearer { number } else { *cluster };
             }
         }
         // A last block that is not full has rows of the one before it behind its own.
