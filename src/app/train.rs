@@ -218,7 +218,10 @@ impl Job {
             _ => None,
         };
         let mut trained = churn::train(&examples, previous, &self.part(READING, 1.0 - READING))?;
-        trained.card.insert(DRIFT.to_owned(), drift(previous.and_then(|previous| previous.drift_to(&examples, &self.incumbent.card))));
+        trained.card.insert(
+            DRIFT.to_owned(),
+            drift(previous.and_then(|previous| previous.drift_to(&examples, &self.incumbent.card))),
+        );
         Ok(Trained {
             model: Model::Churn(trained.model),
             card: trained.card,

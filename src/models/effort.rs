@@ -254,8 +254,12 @@ mod tests {
 
     #[test]
     fn a_predicted_score_is_shown_on_the_scale_of_the_index_and_its_reasons_still_sum() {
-        let reason =
-            |feature: &'static str, contribution| Contribution { feature: feature.into(), display_name: "x".into(), value: "x".to_owned(), contribution };
+        let reason = |feature: &'static str, contribution| Contribution {
+            feature: feature.into(),
+            display_name: "x".into(),
+            value: "x".to_owned(),
+            contribution,
+        };
         let predicted = crate::domain::prediction::PredictedScore { score: 4.0, low: 2.5, high: 5.5 };
         let contributions = vec![reason(BASELINE, 5.5), reason("support_contacts", -2.0), reason("purchases", 0.5)];
         let found = of_answer(SurveyPrediction { status: PredictionStatus::Ok, predicted, contributions });

@@ -212,7 +212,12 @@ impl<'a> Design<'a> {
 
     /// Fits the rows at `positions`; `targets` says for each row of the design whether the customer left, or where from 0
     /// to 1 the answer lies.
-    pub(super) fn fit<T: Copy + Into<f64>>(&self, positions: &[usize], targets: &[T], penalty: f64) -> Result<Regression, Error> {
+    pub(super) fn fit<T: Copy + Into<f64>>(
+        &self,
+        positions: &[usize],
+        targets: &[T],
+        penalty: f64,
+    ) -> Result<Regression, Error> {
         let Logistic { intercept, weights } = self.logistic(positions, targets, penalty)?;
         Ok(self.regression(intercept, &weights))
     }
@@ -232,7 +237,8 @@ impl<'a> Design<'a> {
                 let (held_out, others): (Vec<_>, Vec<_>) = (0..rows).partition(|row| folds[*row] == fold);
                 let fitted = self.logistic(&others, targets, scaled)?;
                 let probability = |row: usize| 1.0 / (1.0 + (-fitted.log_odds(self.row(row))).exp());
-                loss += held_out.into_iter().map(|row| share_log_loss(probability(row), targets[row].into())).sum::<f64>();
+                loss +=
+                    held_out.into_iter().map(|row| share_log_loss(probability(row), targets[row].into())).sum::<f64>();
             }
             if loss < best.0 {
                 best = (loss, penalty);
@@ -241,7 +247,12 @@ impl<'a> Design<'a> {
         Ok(best.1)
     }
 
-    fn logistic<T: Copy + Into<f64>>(&self, positions: &[usize], targets: &[T], penalty: f64) -> Result<Logistic, Error> {
+    fn logistic<T: Copy + Into<f64>>(
+        &self,
+        positions: &[usize],
+        targets: &[T],
+        penalty: f64,
+    ) -> Result<Logistic, Error> {
         let rows: Vec<Row<'_, T>> =
             positions.iter().map(|position| (self.row(*position), targets[*position])).collect();
         Logistic::fit(&rows, penalty)

@@ -128,8 +128,7 @@ impl<'a> Training<'a> {
         self.table.cross_fit(progress, |rows| {
             // The cut-offs of a customer follow each other: the last one knows most.
             let customers = rows.chunk_by(|a, b| self.rows[*a].customer == self.rows[*b].customer);
-            let latest: Vec<&Known> =
-                customers.filter_map(<[usize]>::last).map(|row| self.table.known[*row]).collect();
+            let latest: Vec<&Known> = customers.filter_map(<[usize]>::last).map(|row| self.table.known[*row]).collect();
             Ok(Scorer::Rhythm(Rhythm::fit(&latest, horizon_days)?))
         })
     }

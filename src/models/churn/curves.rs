@@ -20,11 +20,7 @@ const EXPLAINED: usize = 2_000;
 const FEATURES_MAX: usize = 20;
 
 /// The curves, the reasons and the population of a model's test.
-pub(super) fn describe(
-    model: &ChurnModel,
-    scores: &Scores,
-    (examples, test): (&ChurnExamples, &[&Example]),
-) -> Map {
+pub(super) fn describe(model: &ChurnModel, scores: &Scores, (examples, test): (&ChurnExamples, &[&Example])) -> Map {
     let known: Vec<Vec<Option<f64>>> = test.iter().map(|row| model.known(examples, row)).collect();
     let reasons = Reasons::of(model, &known);
     card::map([

@@ -434,7 +434,10 @@ fn customers_of_another_day_are_held_against_those_of_the_test() {
     let (level, Value::Number(probability)) = look(1_100.0) else { panic!("no probability") };
     assert!(level == Value::Text("large".to_owned()) && probability > 0.8, "{level:?} {probability}");
     let examples = shop_examples(&customers, 60);
-    assert_eq!(trained.model.drift_to(&examples, &trained.card).expect("told")["level"], Value::Text("small".to_owned()));
+    assert_eq!(
+        trained.model.drift_to(&examples, &trained.card).expect("told")["level"],
+        Value::Text("small".to_owned())
+    );
 }
 
 #[test]
