@@ -386,8 +386,8 @@ mod broken {
 
     #[async_trait]
     impl DocumentReader for BrokenStore {
-        async fn document(&self, _: &WorkspaceId, _: &DocumentKey) -> Result<Option<Versioned<Document>>> {
-            let Fault::Panics = self.fault else { return Ok(None) };
+        async fn document(&self, _: &WorkspaceId, key: &DocumentKey) -> Result<Option<Versioned<Document>>> {
+            let (Fault::Panics, DocumentKind::TrainingRun) = (&self.fault, key.kind) else { return Ok(None) };
             assert_eq!(self.documents_read.fetch_add(1, Ordering::Relaxed), 0, "planted");
             Ok(Some(run()))
         }
