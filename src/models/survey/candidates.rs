@@ -4,9 +4,9 @@ use super::answers::{Row, SurveyAnswers};
 use super::spread::Spread;
 use super::{EFFORTLESS_MIN, SurveyModel, probability};
 use crate::models::bootstrap::Interval;
+use crate::models::churn;
 use crate::models::churn::candidates::{Scored, challenger, linear, trees};
 use crate::models::churn::selection::{Selection, select};
-use crate::models::churn::{self};
 use crate::models::error::{Error, Part, Progress};
 use crate::models::features::Values;
 
