@@ -43,11 +43,7 @@ async fn members() -> TestApp {
 }
 
 fn request<const N: usize>(parameters: [(&str, Value); N]) -> pb::CreateTrainingRunRequest {
-    pb::CreateTrainingRunRequest {
-        kind: ModelKind::Churn.into(),
-        parameters: data(parameters),
-        ..Default::default()
-    }
+    pb::CreateTrainingRunRequest { kind: ModelKind::Churn.into(), parameters: data(parameters), ..Default::default() }
 }
 
 fn figure(card: &prost_types::Struct, key: &str) -> f64 {
@@ -89,7 +85,9 @@ async fn a_label_is_learned_from_traits_and_a_trait_is_a_reason() {
     assert_eq!([&reason.feature, &reason.display_name, &reason.value], ["trait.plan", "plan", "trial"]);
     let sum: f64 = answer.contributions.iter().map(|reason| reason.contribution).sum();
     assert!((answer.baseline_log_odds + sum - answer.log_odds).abs() < 1e-9);
-    assert!(answer.contributions.iter().all(|reason| !reason.feature.contains("left") && !reason.feature.contains("house")));
+    assert!(
+        answer.contributions.iter().all(|reason| !reason.feature.contains("left") && !reason.feature.contains("house"))
+    );
     let unknown = predict("nobody").await;
     let plan = unknown.contributions.iter().find(|reason| reason.feature == "trait.plan");
     assert!(plan.is_none_or(|reason| reason.value == "unknown") && unknown.probability < answer.probability);
