@@ -57,7 +57,7 @@ impl TrainingPlan {
             violations.add("drift_index", format!("must be 0, which is never, or from {low} to {high}"));
         }
         for (position, schedule) in self.schedules.iter().enumerate() {
-            violations.within(&format!("schedules[{position}]"), |violations| {
+            violations.within(format_args!("schedules[{position}]"), |violations| {
                 if self.schedules[..position].iter().any(|before| before.kind == schedule.kind) {
                     violations.add("kind", "has a schedule already; there is at most one for each");
                 }

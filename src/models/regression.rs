@@ -412,7 +412,7 @@ mod tests {
 
     /// A schema of one category, and rows of it in three states, of which the last is missing.
     fn categories() -> (Schema, Vec<Vec<Option<f64>>>, Vec<bool>) {
-        let plan = |row: u64| [("plan", Cell::Text(if row % 2 == 0 { "basic" } else { "pro" }))];
+        let plan = |row: u64| [("plan", Cell::Text(if row.is_multiple_of(2) { "basic" } else { "pro" }))];
         let learned = traits::learn((0..100).map(|row| (row, plan(row).into_iter())), &[]);
         let schema = Schema::new(learned.features);
         let value = |row: usize| [Some(0.0), Some(1.0), None][row % 3];
@@ -445,7 +445,7 @@ mod tests {
         let folds: Vec<usize> = (0..900).map(|row| row / 30 % 5).collect();
         assert_eq!(Design::new(&schema, &known).penalty(&left, &folds), Ok(PENALTIES[0]));
         // Where nothing can be told, the most cautious one.
-        left.iter_mut().zip(0..).for_each(|(left, row)| *left = mix(row) % 2 == 0);
+        left.iter_mut().zip(0..).for_each(|(left, row)| *left = mix(row).is_multiple_of(2));
         assert_eq!(Design::new(&schema, &known).penalty(&left, &folds), Ok(PENALTIES[3]));
     }
 }

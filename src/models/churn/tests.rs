@@ -266,7 +266,10 @@ fn no_strange_trait_is_a_fault_of_the_training() {
     let mut examples = static_set(600);
     let strange = |number: u64| {
         vec![
-            ("mixed".to_owned(), if number % 2 == 0 { Value::Number(1.0) } else { Value::Text("one".to_owned()) }),
+            (
+                "mixed".to_owned(),
+                if number.is_multiple_of(2) { Value::Number(1.0) } else { Value::Text("one".to_owned()) },
+            ),
             ("many".to_owned(), Value::Text(format!("{number}"))),
             ("constant".to_owned(), Value::Number(7.0)),
             ("huge".to_owned(), Value::Number(f64::MAX / (1.0 + number as f64))),

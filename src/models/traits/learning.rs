@@ -166,9 +166,9 @@ mod tests {
     fn a_trait_is_what_most_customers_state() {
         let row = |number: usize| {
             vec![
-                ("age", if number % 3 == 0 { Cell::Text("old") } else { Cell::Number(number as f64) }),
-                ("member", if number % 3 == 0 { Cell::Number(1.0) } else { Cell::Flag(true) }),
-                ("plan", if number % 3 == 0 { Cell::Number(7.0) } else { Cell::Text("pro") }),
+                ("age", if number.is_multiple_of(3) { Cell::Text("old") } else { Cell::Number(number as f64) }),
+                ("member", if number.is_multiple_of(3) { Cell::Number(1.0) } else { Cell::Flag(true) }),
+                ("plan", if number.is_multiple_of(3) { Cell::Number(7.0) } else { Cell::Text("pro") }),
                 ("tags", Cell::Other),
             ]
         };
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_order_of_the_customers_changes_nothing() {
-        let row = |number: usize| vec![("plan", Cell::Text(if number % 2 == 0 { "a" } else { "b" }))];
+        let row = |number: usize| vec![("plan", Cell::Text(if number.is_multiple_of(2) { "a" } else { "b" }))];
         let mut rows: Vec<Row<'_>> = (0..60).map(row).collect();
         let learned = learn_from(&rows, &[]);
         rows.reverse();
