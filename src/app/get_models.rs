@@ -95,7 +95,8 @@ impl App {
     pub(super) async fn answering(&self, workspace: &WorkspaceId, kind: ModelKind) -> Result<Option<ModelVersion>> {
         let serving = self.registry.serving(workspace);
         match serving.unserved.into_iter().find(|unserved| unserved.kind == kind) {
-            Some(unserved) => Ok(unserved.instead),
+            // Where nothing stands in for it, it is still the one that was chosen.
+            Some(unserved) => Ok(Some(unserved.instead.unwrap_or(unserved.version))),
             None => Ok(self.pointer(workspace, kind).await?.map(|pointer| pointer.value)),
         }
     }
