@@ -8,7 +8,9 @@
 //! Callers keep committing; the store makes those that wait durable together. The loop then writes exactly as many
 //! bytes in exactly as many syncs: it is the floor under any store that syncs as often. A second loop that syncs after
 //! every commit shows what a store without groups could reach. Rounds alternate, so that a disk whose mood changes
-//! changes it for all. Creating customers is included in the store's time; deciding whose an event is, is not.
+//! changes it for all. Commits of records show the journal and its groups alone: a record is a document of about as many
+//! bytes as an event, which nobody looks at. Commits of events create a customer for each besides, index and all; deciding
+//! whose an event is, is not in them.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -20,18 +22,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rapport::domain::event::{Event, EventKey, EventTimes};
-use rapport::domain::fact::{EventFact, Fact};
+use rapport::domain::fact::{Document, EventFact, Fact};
 use rapport::domain::history::History;
 use rapport::domain::id::{ProfileId, WorkspaceId};
 use rapport::domain::identifier::Identifier;
 use rapport::domain::payload::{Payload, Track};
 use rapport::domain::profile::Profile;
-use rapport::domain::projection::{self, Before};
+use rapport::domain::projection::{self, Before, Projection};
+use rapport::domain::rejection::{EventRejection, Rejection, Rejections};
 use rapport::domain::time::Timestamp;
 use rapport::domain::value::Map;
 use rapport::store::embedded::{EmbeddedStore, Options};
 use rapport::store::{Commit, CommitStore, Precondition, Store};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 const ROUNDS: u32 = 3;
 /// Events of one measurement.
@@ -42,8 +46,19 @@ const UNGROUPED: usize = 500;
 /// Who commits what.
 #[derive(Clone, Copy)]
 struct Load {
+    what: What,
     callers: usize,
-    events_per_commit: usize,
+    /// Events, or records.
+    per_commit: usize,
+}
+
+/// What is committed.
+#[derive(Clone, Copy)]
+enum What {
+    /// Documents, one after the other.
+    Records,
+    /// Events, each of a customer whom nobody knows yet.
+    Events,
 }
 
 /// One measurement.
@@ -62,16 +77,16 @@ fn main() -> anyhow::Result<()> {
     let directory = std::env::args().skip(1).find(|argument| argument != "--bench").map(PathBuf::from);
     let directory = directory.unwrap_or_else(std::env::temp_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    println!(
-        "callers  events/commit  commits/sync  store events/s  bare events/s  ratio  one sync per commit events/s"
-    );
-    for (callers, events_per_commit) in [(1, 1), (16, 1), (64, 1), (512, 1), (4, 100), (16, 100)] {
-        let load = Load { callers, events_per_commit };
-        let mut sum = Measured::default();
-        for _ in 0..ROUNDS {
-            sum.add(&runtime.block_on(measure(&directory, load))?);
+    println!("what     callers  per commit  commits/sync  store per s  bare per s  ratio  one sync per commit per s");
+    for what in [What::Records, What::Events] {
+        for (callers, per_commit) in [(1, 1), (16, 1), (64, 1), (512, 1), (4, 100), (16, 100)] {
+            let load = Load { what, callers, per_commit };
+            let mut sum = Measured::default();
+            for _ in 0..ROUNDS {
+                sum.add(&runtime.block_on(measure(&directory, load))?);
+            }
+            sum.print(load);
         }
-        sum.print(load);
     }
     Ok(())
 }
@@ -80,10 +95,13 @@ async fn measure(directory: &Path, load: Load) -> anyhow::Result<Measured> {
     let home = tempfile::tempdir_in(directory)?;
     let store = Arc::new(EmbeddedStore::open(Options::new(home.path().join("store"), [1; 16]))?);
     // A single caller waits for the disk every time, and needs fewer turns to show it.
-    let commits = EVENTS / load.events_per_commit / if load.callers == 1 { 12 } else { 1 };
+    let commits = EVENTS / load.per_commit / if load.callers == 1 { 12 } else { 1 };
     let mut shares: Vec<Vec<Commit>> = (0..load.callers).map(|_| Vec::new()).collect();
     for number in 0..commits {
-        shares[number % load.callers].push(commit(number, load.events_per_commit)?);
+        shares[number % load.callers].push(match load.what {
+            What::Records => record(number, load.per_commit),
+            What::Events => commit(number, load.per_commit)?,
+        });
     }
     let began = Instant::now();
     let mut callers = JoinSet::new();
@@ -120,6 +138,21 @@ fn append_and_sync(path: &Path, parts: u64, bytes: u64) -> anyhow::Result<Durati
         file.sync_data()?;
     }
     Ok(began.elapsed())
+}
+
+/// A commit of documents that nobody has read.
+fn record(number: usize, documents: usize) -> Commit {
+    let time = Timestamp::from_micros(1_700_000_000_000_000 + number as i64);
+    let document = |position: usize| {
+        let unique = (number * documents + position) as u128;
+        let fields = vec!["events[0].identifiers: what was wrong with this one, in so many words".to_owned()];
+        let refused =
+            Rejection::of_event("bench", &format!("event-{unique:012}"), EventRejection::InvalidField, fields);
+        Fact::Document(Document::Rejections(Rejections::new(time, Uuid::from_u128(unique), vec![refused])))
+    };
+    let facts = (0..documents).map(document).collect();
+    let (workspace, projection) = (WorkspaceId::default_workspace(), Projection::default());
+    Commit { workspace, time, preconditions: Vec::new(), read_at: None, facts, projection }
 }
 
 /// A commit of events of customers that nobody knows yet, with the preconditions that a decision names.
@@ -188,13 +221,17 @@ impl Measured {
     }
 
     fn print(&self, load: Load) {
-        let events = (self.commits * load.events_per_commit) as f64;
+        let events = (self.commits * load.per_commit) as f64;
         let per_second = |duration: Duration| events / duration.as_secs_f64();
-        let ungrouped = f64::from(ROUNDS) * load.events_per_commit as f64 / self.ungrouped_per_commit.as_secs_f64();
+        let ungrouped = f64::from(ROUNDS) * load.per_commit as f64 / self.ungrouped_per_commit.as_secs_f64();
         println!(
-            "{:7}  {:13}  {:12.1}  {:14.0}  {:13.0}  {:5.2}  {:28.0}",
+            "{:7}  {:7}  {:10}  {:12.1}  {:11.0}  {:10.0}  {:5.2}  {:25.0}",
+            match load.what {
+                What::Records => "records",
+                What::Events => "events",
+            },
             load.callers,
-            load.events_per_commit,
+            load.per_commit,
             self.commits as f64 / self.groups as f64,
             per_second(self.store),
             per_second(self.bare),

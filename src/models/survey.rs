@@ -3,9 +3,9 @@
 //! An answer is looked at as a share of the way from the lowest value of its scale to the highest. A scorer (the same
 //! kinds as for churn) makes a score in log-odds of that share, fitted by fractional logistic regression (Papke and
 //! Wooldridge 1996) or by boosted trees with the same loss, so that no prediction leaves the scale. Around the predicted
-//! answer lies an interval that the real answer falls into in a known share of the cases ([`spread`]).
+//! answer lies an interval that the real answer falls into in a known share of the cases (`spread`).
 //!
-//! Whoever answers surveys differs from who does not. The card reports by how much ([`respondents`]); nothing is corrected.
+//! Whoever answers surveys differs from who does not. The card reports by how much (`respondents`); nothing is corrected.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! What a trait is to a model is learned from what was known of the training customers, and is a part of the model. A
 //! trait is of the kind that most of them state it as. Whatever else somebody states has a documented reading
-//! ([`TraitFeature::read`]), so that no value is a fault, and what is not stated is missing, which models look at as a
+//! (`TraitFeature::read`), so that no value is a fault, and what is not stated is missing, which models look at as a
 //! state of its own.
 
 use serde::{Deserialize, Serialize};
