@@ -10,7 +10,8 @@ const OVERHEAD_BYTES: u64 = 80;
 /// Values that the cache has places for from the beginning.
 const FIRST_PLACES: usize = 1_024;
 
-/// A cache of a bounded size. Values that were read once give way before those that are read again and again.
+/// A cache of a bounded size. Values that were read or written once give way before those that are read again and
+/// again.
 pub(super) struct Cache(Inner<u128, Bytes, Weight>);
 
 #[derive(Clone)]
@@ -36,9 +37,14 @@ impl Cache {
         self.0.insert(digest(key), value);
     }
 
-    /// Takes in a value that was written, where the one before is remembered: what nobody reads needs no place.
-    pub(super) fn replace(&self, key: &[u8], value: Bytes) {
-        let _nobody_read_it = self.0.replace(digest(key), value, true);
+    /// Takes in a value that was written: what was written lately is likely to be written again, which begins with a read.
+    /// A value that is smaller than the place that it would take is only put where the one before has one already.
+    pub(super) fn write(&self, key: &[u8], value: Bytes) {
+        if value.len() as u64 >= OVERHEAD_BYTES {
+            self.put(key, value);
+        } else {
+            let _nobody_read_it = self.0.replace(digest(key), value, true);
+        }
     }
 }
 
@@ -59,12 +65,14 @@ mod tests {
         let value = |byte: u8, bytes: usize| Bytes::from(vec![byte; bytes]);
         cache.put(b"key", value(1, 100));
         assert_eq!(cache.get(b"key"), Some(value(1, 100)));
-        cache.replace(b"key", value(3, 100));
-        assert_eq!(cache.get(b"key"), Some(value(3, 100)));
-        cache.replace(b"key", value(2, 10 << 20));
+        cache.write(b"key", value(3, 10));
+        assert_eq!(cache.get(b"key"), Some(value(3, 10)));
+        cache.write(b"key", value(2, 10 << 20));
         assert!(cache.get(b"key").is_none_or(|kept| kept == value(2, 10 << 20)));
-        cache.replace(b"another", value(4, 100));
-        assert_eq!(cache.get(b"another"), None, "nobody has read it");
+        cache.write(b"another", value(4, 10));
+        assert_eq!(cache.get(b"another"), None, "small, and nobody has read it");
+        cache.write(b"another", value(4, 100));
+        assert_eq!(cache.get(b"another"), Some(value(4, 100)));
     }
 
     #[test]

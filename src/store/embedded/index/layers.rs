@@ -219,7 +219,7 @@ impl Index {
     pub(super) fn thaw(&self, frozen: &Layer, stored: TableSet, flushed: Meta) {
         // Until the layer is gone nobody looks into the cache for what it has.
         for (key, value) in &frozen.entries {
-            self.cache.replace(key, value.clone());
+            self.cache.write(key, value.clone());
         }
         let mut layers = locks::write(&self.layers);
         layers.flushed = flushed;

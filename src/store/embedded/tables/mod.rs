@@ -12,6 +12,7 @@
 
 mod block;
 mod filter;
+mod guide;
 mod load;
 mod merge;
 mod scan;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::Block;
 use super::filter::{Filter, KeyHash};
+use super::guide::Guide;
 use crate::domain::time::Timestamp;
 use crate::store::embedded::codec;
 use crate::store::embedded::files::{self, failed};
@@ -61,6 +62,7 @@ pub(super) struct Label {
 pub(in crate::store::embedded) struct Table {
     pub(super) label: Label,
     pub(super) fences: Vec<Fence>,
+    guide: Guide,
     filter: Filter,
     file: File,
     path: PathBuf,
@@ -102,7 +104,7 @@ impl Table {
 
     /// The block that has the key if any has it; `None` where all keys are greater.
     pub(super) fn block_of(&self, key: &[u8]) -> Option<usize> {
-        self.fences.partition_point(|fence| *fence.first <= *key).checked_sub(1)
+        self.guide.at_or_before(&self.fences, key).checked_sub(1)
     }
 
     /// Reads a block into a buffer, whatever that holds.
@@ -134,7 +136,8 @@ impl Table {
         }
         let filter = Filter::from_bytes(filter.to_vec());
         let filter = filter.ok_or_else(|| Error::Index("a filter is cut off".to_owned()))?;
-        Ok(Arc::new(Self { label, fences: written.1, filter, file, path }))
+        let guide = Guide::new(&written.1);
+        Ok(Arc::new(Self { label, fences: written.1, guide, filter, file, path }))
     }
 
     pub(super) fn path(&self) -> &Path {
