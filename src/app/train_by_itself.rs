@@ -1,6 +1,7 @@
 //! Training that nobody asks for: because its time has come, or because customers have moved away from those that the
 //! model was trained on.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::application::App;
@@ -10,6 +11,7 @@ use super::follow_up::DRIFT_NOW;
 use super::request::NamedRequest;
 use super::train::TrainingRequest;
 use crate::domain::fact::{Document, DocumentKind};
+use crate::domain::id::WorkspaceId;
 use crate::domain::model::ModelKind;
 use crate::domain::time::{Timestamp, days};
 use crate::domain::training::{RunOrigin, TrainingRun};
@@ -107,8 +109,8 @@ impl App {
     }
 
     /// All runs of a workspace, each with what began it.
-    pub(super) async fn all_runs(&self, workspace: &crate::domain::id::WorkspaceId) -> Result<Vec<TrainingRun>> {
-        let mut origins = std::collections::HashMap::new();
+    pub(super) async fn all_runs(&self, workspace: &WorkspaceId) -> Result<Vec<TrainingRun>> {
+        let mut origins = HashMap::new();
         for document in self.all_documents(workspace, DocumentKind::RunOrigin).await? {
             if let Document::RunOrigin(id, origin) = document {
                 origins.insert(id, origin);

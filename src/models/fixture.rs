@@ -153,3 +153,21 @@ pub(super) fn profiles(customers: &[Customer], first_id: u128) -> Vec<(Profile, 
     let timelines = customers.iter().map(|(_, timeline)| timeline.as_slice());
     customers.iter().enumerate().map(profile).zip(timelines).collect()
 }
+
+/// A figure of a card, with an interval or without; NaN where it is none.
+pub(super) fn value(card: &Map, key: &str) -> f64 {
+    match &card[key] {
+        Value::Map(figure) => match figure["value"] {
+            Value::Number(number) => number,
+            _ => f64::NAN,
+        },
+        Value::Number(number) => *number,
+        _ => f64::NAN,
+    }
+}
+
+/// A text of a card.
+pub(super) fn text<'a>(card: &'a Map, key: &str) -> &'a str {
+    let Some(Value::Text(text)) = card.get(key) else { panic!("no {key}") };
+    text
+}

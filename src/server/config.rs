@@ -36,7 +36,7 @@ pub struct Storage {
     pub segment_bytes: u64,
     /// Bytes of the journal after which the next checkpoint is made.
     pub checkpoint_bytes: u64,
-    /// Memory in bytes for profiles and identifiers that were read lately.
+    /// Memory in bytes for profiles that were read or written lately and identifiers that were read.
     pub index_cache_bytes: u64,
     /// Bytes of the disk that stay free: below, nothing is written. The smaller of this and the ratio counts.
     pub min_free_bytes: u64,
@@ -128,7 +128,10 @@ const DESCRIPTIONS: [(&str, &str); 14] = [
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
     ("storage.checkpoint_bytes", "Bytes of the journal after which the next checkpoint is made, at least 1 MiB."),
-    ("storage.index_cache_bytes", "Memory in bytes for profiles and identifiers that were read lately."),
+    (
+        "storage.index_cache_bytes",
+        "Memory in bytes for profiles that were read or written lately and identifiers that were read.",
+    ),
     (
         "storage.min_free_bytes",
         "Bytes of the disk that stay free; below, nothing is written. The smaller limit counts.",

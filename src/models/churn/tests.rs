@@ -13,7 +13,9 @@ use crate::models::artifact::{self, ArtifactError, Model};
 use crate::models::customer_key::CustomerKey;
 use crate::models::examples::{Census, ChurnParameters, ChurnPlan};
 use crate::models::features::{FEATURES, position};
-use crate::models::fixture::{Customer, census, contact, day, examples, id, identify, profiles, purchase, shop, state};
+use crate::models::fixture::{
+    Customer, census, contact, day, examples, id, identify, profiles, purchase, shop, state, text,
+};
 use crate::models::plan::Split;
 use crate::models::sampling::{Purpose, generator, mix};
 
@@ -322,11 +324,6 @@ fn linear(a: f64, _: f64) -> f64 {
 
 fn exclusive_or(a: f64, b: f64) -> f64 {
     if (a > 0.5) == (b > 0.5) { -1.5 } else { 1.5 }
-}
-
-fn text<'a>(card: &'a Map, key: &str) -> &'a str {
-    let Some(Value::Text(text)) = card.get(key) else { panic!("no {key}") };
-    text
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::domain::history::Whole;
 use crate::domain::payload::ContactKind;
 use crate::domain::value::Value;
 use crate::models::artifact::{self, ArtifactError, Model};
-use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, state, survey};
+use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, state, survey, text, value};
 use crate::models::sampling::{Purpose, generator};
 
 /// The end of the histories below.
@@ -49,22 +49,6 @@ fn answers(question: Question, customers: &[Customer]) -> SurveyAnswers {
 
 fn satisfaction(customers: &[Customer]) -> Result<TrainedSurvey, Error> {
     train(&answers(Question::Satisfaction, customers), None, &())
-}
-
-fn value(card: &Map, key: &str) -> f64 {
-    match &card[key] {
-        Value::Map(figure) => match figure["value"] {
-            Value::Number(number) => number,
-            _ => f64::NAN,
-        },
-        Value::Number(number) => *number,
-        _ => f64::NAN,
-    }
-}
-
-fn text<'a>(card: &'a Map, key: &str) -> &'a str {
-    let Value::Text(text) = &card[key] else { panic!("no {key}") };
-    text
 }
 
 #[test]

@@ -3,11 +3,10 @@ use rand::Rng;
 use super::*;
 use crate::domain::history::Whole;
 use crate::domain::settings::Settings;
-use crate::domain::value::Value;
 use crate::models::artifact::{self, ArtifactError, Model};
 use crate::models::customer_key::CustomerKey;
 use crate::models::examples::ChurnParameters;
-use crate::models::fixture::{Customer, census, day, id, profiles, purchase, refund, state};
+use crate::models::fixture::{Customer, census, day, id, profiles, purchase, refund, state, value};
 use crate::models::sampling::{Purpose, generator};
 
 /// The law that the customers below follow.
@@ -60,17 +59,6 @@ fn learn(customers: &[Customer], previous: Option<&ValueModel>) -> Result<Traine
         buyers.add(*id, &Whole { base: None, events: timeline.clone() });
     }
     train(&buyers, previous, &())
-}
-
-fn value(card: &Map, key: &str) -> f64 {
-    match &card[key] {
-        Value::Map(figure) => match figure["value"] {
-            Value::Number(number) => number,
-            _ => f64::NAN,
-        },
-        Value::Number(number) => *number,
-        _ => f64::NAN,
-    }
 }
 
 #[test]
