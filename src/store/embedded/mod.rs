@@ -3,7 +3,7 @@
 //! One way through a commit, and one file for each step of it:
 //!
 //! ```text
-//! commit ─► prepare (caller's thread: encode) ─► committer (one thread: check, place, group, ONE write, ONE fdatasync)
+//! commit ─► prepare (caller's thread: encode) ─► committer (check, place, group, ONE write, ONE fdatasync)
 //!                                                   │
 //!             reads ◄── index: layers in memory ◄───┘   then the callers are answered
 //!                              │  flusher (one thread: a table of many commits, then ONE atomic sled batch)
@@ -39,6 +39,7 @@ mod meter;
 mod options;
 mod preconditions;
 mod prepare;
+mod queue;
 mod reads;
 mod recent;
 mod recovery;

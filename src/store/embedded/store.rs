@@ -3,21 +3,21 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 
 use super::artifacts::Artifacts;
 use super::backup::Turn;
-use super::committer::{Committer, Request};
+use super::committer::{self, Committer};
 use super::index::Index;
 use super::journal::{self, Segments, Trail};
 use super::keep::Keep;
 use super::manifest::{self, StoreId};
 use super::options::Options;
-use super::recent::Recent;
+use super::queue::Queue;
 use super::recovery::{Recovery, Served};
 use super::space::Space;
 use super::status::{Statistics, Status};
@@ -25,9 +25,7 @@ use super::{files, locks};
 use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
-/// Commits that may wait for the committer; further callers wait for a place.
-const WAITING_COMMITS: usize = 1_024;
-/// Memory that they may take, in KiB.
+/// Memory that commits may take which wait for the committer, in KiB, each of them at least one; further callers wait.
 const WAITING_KIB: u32 = 64 << 10;
 
 /// The embedded store: a journal, and an index over it.
@@ -45,8 +43,8 @@ pub struct EmbeddedStore {
 pub(super) struct Open {
     directory: PathBuf,
     store: StoreId,
-    queue: Option<mpsc::Sender<Request>>,
-    committer: Option<JoinHandle<()>>,
+    queue: Arc<Queue>,
+    committers: Vec<JoinHandle<()>>,
     served: Served,
     space: Arc<Space>,
     segments: Arc<Segments>,
@@ -114,10 +112,10 @@ impl EmbeddedStore {
     }
 
     /// Where commits go.
-    pub(super) fn queue(&self) -> Result<(mpsc::Sender<Request>, WaitingMemory)> {
+    pub(super) fn queue(&self) -> Result<(Arc<Queue>, WaitingMemory)> {
         let open = locks::read(&self.open);
         let open = open.as_ref().ok_or(Error::Closed)?;
-        Ok((open.queue.clone().ok_or(Error::Closed)?, open.memory.clone()))
+        Ok((Arc::clone(&open.queue), open.memory.clone()))
     }
 
     /// Runs something that touches the disk where it may block.
@@ -169,25 +167,22 @@ impl Open {
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
-        let (queue, requests) = mpsc::channel(WAITING_COMMITS);
-        let committer = Committer {
-            queue: requests,
-            writer: journal.writer(options.segment_bytes)?,
+        let queue = Arc::new(Queue::default());
+        let parts = committer::Parts {
             index: Arc::clone(&served.index),
             segments: Arc::clone(&segments),
             trail: Arc::clone(&trail),
             space: Arc::clone(&space),
             status: Arc::clone(status),
             window: options.idempotency_window,
-            recent: Recent::default(),
         };
-        let thread = thread::Builder::new().name("committer".to_owned()).spawn(|| committer.run());
-        let thread = thread.map_err(|cause| Error::Io { action: "starting a thread".to_owned(), cause })?;
+        let committer = Committer::new(Arc::clone(&queue), journal.writer(options.segment_bytes)?, parts);
+        let committers = committer::start(committer)?;
         Ok(Self {
             directory: options.directory.clone(),
             store: manifest.store,
-            queue: Some(queue),
-            committer: Some(thread),
+            queue,
+            committers,
             served,
             space,
             segments,
@@ -238,9 +233,8 @@ impl Open {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.queue = None;
-        if let Some(committer) = self.committer.take() {
-            // The committer ends once everyone who is sending has sent.
+        self.queue.close();
+        for committer in self.committers.drain(..) {
             committer.join().map_err(|_| Error::Index("the committer panicked".to_owned()))?;
         }
         self.served.finish()

@@ -33,4 +33,4 @@ pub(super) use inspect::{Fault, Inspected, inspect};
 pub(super) use open::{Journal, bytes_after, look, open};
 pub(super) use segments::{EventRef, Segments};
 pub(super) use trail::{Trail, Wanted};
-pub(super) use writer::{Group, Writer};
+pub(super) use writer::{Course, Group, Writer};

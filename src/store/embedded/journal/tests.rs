@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use super::segment;
 use super::writer::{Home, Place, Sink, Writer};
@@ -27,7 +28,7 @@ fn write(directory: &Path, groups: &[usize], segment_bytes: u64) {
     let mut writer =
         open(directory, &Manifest::new(STORE)).and_then(|journal| journal.writer(segment_bytes)).expect("writable");
     for commits in groups {
-        let mut group = writer.begin().expect("writable");
+        let mut group = writer.course().begin();
         (0..*commits).for_each(|_| group.push(&payload()).expect("small"));
         writer.append(&group).expect("writable");
     }
@@ -150,7 +151,7 @@ fn the_trail_leads_from_any_commit_to_the_last_visible_one_over_all_segments() {
     // The writer goes on where the trail was made, and the trail hears of it.
     let mut writer = journal.writer(200).expect("writable");
     for _ in 0..3 {
-        let mut group = writer.begin().expect("writable");
+        let mut group = writer.course().begin();
         (0..2).for_each(|_| group.push(&payload()).expect("small"));
         writer.append(&group).expect("writable");
         trail.note(&group);
@@ -284,16 +285,76 @@ impl Sink for Failing {
 
 /// The writer of an empty journal on a disk that fails.
 pub(in crate::store::embedded) fn failing_writer(fails: Fails) -> Writer {
+    writer_to(Failing { fails, written: Vec::new() })
+}
+
+fn writer_to(sink: impl Sink + 'static) -> Writer {
     let home = Home { directory: PathBuf::from("nowhere"), store: STORE, segment_bytes: u64::MAX };
     let place = Place { segment: Revision(1), offset: segment::HEADER_BYTES as u64, next: Revision(1) };
-    Writer::new(home, place, Failing { fails, written: Vec::new() })
+    Writer::new(home, place, sink)
+}
+
+/// A disk on which every write waits until it is told what becomes of it.
+struct Gated {
+    reached: mpsc::Sender<()>,
+    outcomes: mpsc::Receiver<io::Result<()>>,
+}
+
+/// What tells it.
+pub(in crate::store::embedded) struct Gate {
+    reached: mpsc::Receiver<()>,
+    outcomes: mpsc::Sender<io::Result<()>>,
+}
+
+/// The writer of an empty journal on a disk that waits.
+pub(in crate::store::embedded) fn gated_writer() -> (Writer, Gate) {
+    let ((told, reached), (outcomes, heard)) = (mpsc::channel(), mpsc::channel());
+    (writer_to(Gated { reached: told, outcomes: heard }), Gate { reached, outcomes })
+}
+
+impl Gate {
+    /// Waits for a write.
+    pub(in crate::store::embedded) fn reached(&self) {
+        self.reached.recv().expect("a write");
+    }
+
+    /// Lets the write through.
+    pub(in crate::store::embedded) fn pass(&self) {
+        self.outcomes.send(Ok(())).expect("a write waits");
+    }
+
+    /// Has no room for the write.
+    pub(in crate::store::embedded) fn fail(&self) {
+        self.outcomes.send(Err(io::ErrorKind::StorageFull.into())).expect("a write waits");
+    }
+}
+
+impl Write for Gated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.reached.send(()).expect("somebody listens");
+        self.outcomes.recv().expect("told").map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Gated {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn cut(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
 fn a_failed_write_and_a_failed_sync_are_told() {
     for fails in [Fails::AtWrite, Fails::AtSync, Fails::ForLackOfRoomAndAtCut] {
         let mut writer = failing_writer(fails);
-        let mut group = writer.begin().expect("no new segment");
+        let mut group = writer.course().begin();
         group.push(&payload()).expect("small");
         let failed = writer.append(&group);
         assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
@@ -303,12 +364,12 @@ fn a_failed_write_and_a_failed_sync_are_told() {
 #[test]
 fn a_write_that_found_no_room_is_cut_off_and_the_next_one_follows_what_was_before() {
     let mut writer = failing_writer(Fails::OnceForLackOfRoom);
-    let mut group = writer.begin().expect("no new segment");
+    let mut group = writer.course().begin();
     group.push(&payload()).expect("small");
     let (failed, start) = (writer.append(&group), group.start());
     assert!(matches!(failed, Err(Error::DiskFull(_))), "{failed:?}");
-    let again = writer.begin().expect("no new segment");
+    let again = writer.course().begin();
     assert_eq!((again.start().offset, again.next()), (start.offset, start.next));
     writer.append(&group).expect("room");
-    assert_eq!(writer.begin().expect("no new segment").next(), Revision(start.next.0 + 1));
+    assert_eq!(writer.course().begin().next(), Revision(start.next.0 + 1));
 }

@@ -50,6 +50,13 @@ pub(super) struct Place {
     pub(super) next: Revision,
 }
 
+/// Where groups will lie, one behind the other, before any of them is written.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store::embedded) struct Course {
+    segment_bytes: u64,
+    place: Place,
+}
+
 /// The end of the journal.
 pub(in crate::store::embedded) struct Writer {
     home: Home,
@@ -70,26 +77,23 @@ impl Writer {
         Self { home, place, sink: Box::new(sink) }
     }
 
-    /// Begins a group, in a new segment where the present one is full.
+    /// Where the next group will lie.
+    pub(in crate::store::embedded) fn course(&self) -> Course {
+        Course { segment_bytes: self.home.segment_bytes.min(SEGMENT_BYTES_MAX), place: self.place }
+    }
+
+    /// Makes a group durable, in a new segment where it begins one. It must have been begun where the last one ended.
     ///
     /// # Errors
-    /// [`Error::DiskFull`]: there is no new segment, and it may be tried again.
-    pub(in crate::store::embedded) fn begin(&mut self) -> Result<Group> {
-        if self.place.offset >= self.home.segment_bytes.min(SEGMENT_BYTES_MAX) && self.place.next > self.place.segment {
+    /// [`Error::DiskFull`]: nothing of the group is on disk, and another one may be tried in its place. After any other
+    /// error nobody knows what is on disk: nothing more may be written.
+    pub(in crate::store::embedded) fn append(&mut self, group: &Group) -> Result<()> {
+        if group.start.segment != self.place.segment {
             self.roll().map_err(|error| match error.is_lack_of_room() {
                 true => Error::DiskFull(error.to_string()),
                 false => error,
             })?;
         }
-        Ok(Group { start: self.place, next: self.place.next, bytes: Vec::new() })
-    }
-
-    /// Makes a group durable.
-    ///
-    /// # Errors
-    /// [`Error::DiskFull`]: nothing of the group is on disk, and the next one may be tried. After any other error nobody
-    /// knows what is on disk: nothing more may be written.
-    pub(in crate::store::embedded) fn append(&mut self, group: &Group) -> Result<()> {
         if let Err(error) = self.write(group) {
             return Err(self.take_back(error));
         }
@@ -127,6 +131,29 @@ impl Writer {
     }
 }
 
+impl Course {
+    /// Begins a group, in a new segment where the present one is full.
+    pub(in crate::store::embedded) fn begin(&self) -> Group {
+        let Place { segment, offset, next } = self.place;
+        let is_full = offset >= self.segment_bytes && next > segment;
+        let new = Place { segment: next, offset: segment::HEADER_BYTES as u64, next };
+        Group { start: if is_full { new } else { self.place }, next, bytes: Vec::new() }
+    }
+
+    /// The commit that comes next.
+    pub(in crate::store::embedded) fn next(&self) -> Revision {
+        self.place.next
+    }
+
+    /// Goes on behind a group that was begun here.
+    pub(in crate::store::embedded) fn pass(&mut self, group: &Group) {
+        if group.last().is_some() {
+            let offset = group.start.offset + group.bytes.len() as u64;
+            self.place = Place { segment: group.start.segment, offset, next: group.next };
+        }
+    }
+}
+
 impl Group {
     /// The revision of the next frame.
     pub(in crate::store::embedded) fn next(&self) -> Revision {
@@ -150,6 +177,21 @@ impl Group {
     /// Where the group begins: the segment, the offset in it and the first revision.
     pub(super) fn start(&self) -> Place {
         self.start
+    }
+
+    /// The last commit of the group; `None` where it has none.
+    pub(in crate::store::embedded) fn last(&self) -> Option<Revision> {
+        (self.next > self.start.next).then(|| Revision(self.next.0 - 1))
+    }
+
+    /// Lets go of the frames: nothing of the group is written.
+    pub(in crate::store::embedded) fn clear(&mut self) {
+        (self.next, self.bytes) = (self.start.next, Vec::new());
+    }
+
+    /// The commit before the group.
+    pub(in crate::store::embedded) fn before(&self) -> Revision {
+        Revision(self.start.next.0 - 1)
     }
 
     /// Bytes to be written.
