@@ -39,7 +39,6 @@ mod meter;
 mod options;
 mod preconditions;
 mod prepare;
-mod queue;
 mod reads;
 mod recent;
 mod recovery;

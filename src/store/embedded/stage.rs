@@ -47,14 +47,14 @@ pub(super) struct Stage<'a> {
     /// The groups on their way, oldest first. One of them may be published meanwhile; it says the same then.
     ahead: &'a [Arc<Staged>],
     staged: Staged,
-    /// What the index answered. What changes it is published by a group ahead, which is asked first, so that an answer
-    /// holds for the whole group.
+    /// What the index answered. Whatever changes it is published by a group ahead, which is asked first, so that an answer
+    /// holds.
     read: RefCell<HashMap<Bytes, Option<Bytes>>>,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(index: &'a Index, ahead: &'a [Arc<Staged>]) -> Self {
-        Self { index, ahead, staged: Staged::default(), read: RefCell::default() }
+    pub(super) fn new(index: &'a Index, ahead: &'a [Arc<Staged>], staged: Staged) -> Self {
+        Self { index, ahead, staged, read: RefCell::default() }
     }
 
     /// Takes over the changes of a further commit.

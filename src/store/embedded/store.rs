@@ -11,13 +11,12 @@ use tokio::task;
 
 use super::artifacts::Artifacts;
 use super::backup::Turn;
-use super::committer::{self, Committer};
+use super::committer::{self, Schedule};
 use super::index::Index;
 use super::journal::{self, Segments, Trail};
 use super::keep::Keep;
 use super::manifest::{self, StoreId};
 use super::options::Options;
-use super::queue::Queue;
 use super::recovery::{Recovery, Served};
 use super::space::Space;
 use super::status::{Statistics, Status};
@@ -43,7 +42,7 @@ pub struct EmbeddedStore {
 pub(super) struct Open {
     directory: PathBuf,
     store: StoreId,
-    queue: Arc<Queue>,
+    schedule: Arc<Schedule>,
     committers: Vec<JoinHandle<()>>,
     served: Served,
     space: Arc<Space>,
@@ -112,10 +111,10 @@ impl EmbeddedStore {
     }
 
     /// Where commits go.
-    pub(super) fn queue(&self) -> Result<(Arc<Queue>, WaitingMemory)> {
+    pub(super) fn schedule(&self) -> Result<(Arc<Schedule>, WaitingMemory)> {
         let open = locks::read(&self.open);
         let open = open.as_ref().ok_or(Error::Closed)?;
-        Ok((Arc::clone(&open.queue), open.memory.clone()))
+        Ok((Arc::clone(&open.schedule), open.memory.clone()))
     }
 
     /// Runs something that touches the disk where it may block.
@@ -167,7 +166,6 @@ impl Open {
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());
-        let queue = Arc::new(Queue::default());
         let parts = committer::Parts {
             index: Arc::clone(&served.index),
             segments: Arc::clone(&segments),
@@ -176,12 +174,12 @@ impl Open {
             status: Arc::clone(status),
             window: options.idempotency_window,
         };
-        let committer = Committer::new(Arc::clone(&queue), journal.writer(options.segment_bytes)?, parts);
-        let committers = committer::start(committer)?;
+        let schedule = Arc::new(Schedule::new(journal.writer(options.segment_bytes)?));
+        let committers = committer::start(&schedule, parts)?;
         Ok(Self {
             directory: options.directory.clone(),
             store: manifest.store,
-            queue,
+            schedule,
             committers,
             served,
             space,
@@ -233,7 +231,7 @@ impl Open {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.queue.close();
+        self.schedule.close();
         for committer in self.committers.drain(..) {
             committer.join().map_err(|_| Error::Index("the committer panicked".to_owned()))?;
         }

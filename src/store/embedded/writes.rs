@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+use super::committer::Request;
 use super::prepare::Prepared;
-use super::queue::Request;
 use super::store::EmbeddedStore;
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::model::ModelVersion;
@@ -13,12 +13,12 @@ use crate::store::{ArtifactStore, Commit, CommitStore, Error, Result, Store};
 #[async_trait]
 impl CommitStore for EmbeddedStore {
     async fn commit(&self, commit: Commit) -> Result<Revision> {
-        let (queue, memory) = self.queue()?;
+        let (schedule, memory) = self.schedule()?;
         self.status().check()?;
         let commit = Prepared::new(commit)?;
         let memory = memory.acquire(commit.payload.len()).await?;
         let (answer, answered) = oneshot::channel();
-        queue.send(Request { commit, answer, _memory: memory })?;
+        schedule.send(Request { commit, answer, _memory: memory })?;
         // The committer answers everything that it took; if it is gone, nobody knows what became of the commit.
         answered.await.unwrap_or_else(|_| Err(Error::Poisoned("the committer ended".to_owned())))
     }

@@ -189,11 +189,6 @@ impl Group {
         (self.next, self.bytes) = (self.start.next, Vec::new());
     }
 
-    /// The commit before the group.
-    pub(in crate::store::embedded) fn before(&self) -> Revision {
-        Revision(self.start.next.0 - 1)
-    }
-
     /// Bytes to be written.
     pub(in crate::store::embedded) fn bytes(&self) -> usize {
         self.bytes.len()
