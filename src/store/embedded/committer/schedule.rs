@@ -1,7 +1,8 @@
 //! What can be done next, and by whom.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+use std::thread::{self, Thread};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -25,10 +26,7 @@ pub(in crate::store::embedded) struct Request {
 }
 
 /// Commits in the order in which they came, and the stations that they pass.
-pub(in crate::store::embedded) struct Schedule {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+pub(in crate::store::embedded) struct Schedule(Mutex<State>);
 
 struct State {
     requests: VecDeque<Request>,
@@ -43,8 +41,10 @@ struct State {
     failure: Option<Error>,
     is_closed: bool,
     is_broken: bool,
-    /// Threads that wait for something to do, and whether one of them was called.
-    idle: usize,
+    /// Threads that wait for something to do. The one that came last is called first: where commits come one at a time
+    /// it is always the same, which the system keeps near its data.
+    idle: Vec<Thread>,
+    /// Whether one of them was called and has not come yet.
     is_called: bool,
 }
 
@@ -75,10 +75,10 @@ impl Schedule {
             failure: None,
             is_closed: false,
             is_broken: false,
-            idle: 0,
+            idle: Vec::new(),
             is_called: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self(Mutex::new(state))
     }
 
     /// Adds a commit.
@@ -87,7 +87,7 @@ impl Schedule {
     /// [`Error::Closed`] once the store is being closed; whatever was added before is still answered.
     /// [`Error::Poisoned`] once the committer has ended for another reason.
     pub(in crate::store::embedded) fn send(&self, request: Request) -> Result<()> {
-        let mut state = locks::lock(&self.state);
+        let mut state = locks::lock(&self.0);
         if state.is_broken {
             return Err(Error::Poisoned("the committer ended".to_owned()));
         }
@@ -101,24 +101,25 @@ impl Schedule {
 
     /// Takes no more commits.
     pub(in crate::store::embedded) fn close(&self) {
-        locks::lock(&self.state).is_closed = true;
-        self.changed.notify_all();
+        let mut state = locks::lock(&self.0);
+        state.is_closed = true;
+        state.call_everyone();
     }
 
     /// Gives everything up: nobody knows what became of the commits on their way, and their callers are told so.
     pub(super) fn break_off(&self) {
-        let mut state = locks::lock(&self.state);
+        let mut state = locks::lock(&self.0);
         state.is_broken = true;
+        state.call_everyone();
         let given_up =
             (std::mem::take(&mut state.requests), std::mem::take(&mut state.written), state.gathering.take());
         drop(state);
         drop(given_up);
-        self.changed.notify_all();
     }
 
     /// Takes back what was done, and waits for something to do. `None` once there will be nothing any more.
     pub(super) fn exchange(&self, done: Done) -> Option<Task> {
-        let mut state = locks::lock(&self.state);
+        let mut state = locks::lock(&self.0);
         state.take_back(done);
         loop {
             if state.is_broken {
@@ -129,26 +130,48 @@ impl Schedule {
                 return Some(task);
             }
             if state.is_closed && state.requests.is_empty() {
+                // Whoever found commits waiting, and nothing to do with them yet, may end now too.
+                state.call_everyone();
                 return None;
             }
-            state.idle += 1;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
+            state = self.wait(state);
             state.is_called = false;
+        }
+    }
+
+    /// Waits until this thread is called.
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let own = thread::current();
+        state.idle.push(own.clone());
+        loop {
+            drop(state);
+            thread::park();
+            state = locks::lock(&self.0);
+            // A thread may wake up without having been called.
+            if !state.idle.iter().any(|idle| idle.id() == own.id()) {
+                return state;
+            }
         }
     }
 
     /// Wakes a thread where there is something to do for one that sleeps. Whoever is awake looks by itself.
     fn call(&self, mut state: MutexGuard<'_, State>) {
-        if state.idle > 0 && !state.is_called && state.has_task() {
+        if state.is_called || !state.has_task() {
+            return;
+        }
+        if let Some(thread) = state.idle.pop() {
             state.is_called = true;
             drop(state);
-            self.changed.notify_one();
+            thread.unpark();
         }
     }
 }
 
 impl State {
+    fn call_everyone(&mut self) {
+        self.idle.drain(..).for_each(|thread| thread.unpark());
+    }
+
     fn take_back(&mut self, done: Done) {
         match done {
             Done::Nothing => {}
@@ -212,7 +235,7 @@ impl State {
 impl Schedule {
     /// Whether every commit that came was checked, and waits behind a group on its way.
     pub(super) fn is_gathered(&self) -> bool {
-        let state = locks::lock(&self.state);
+        let state = locks::lock(&self.0);
         state.requests.is_empty() && state.gathering.as_ref().is_some_and(Gathering::is_begun)
     }
 }
