@@ -12,7 +12,7 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet, Metho
 use rapport::rpc::pb::FILE_DESCRIPTOR_SET;
 
 /// Methods by service. Programs of others call them: add, never rename.
-const METHODS: [(&str, &str); 6] = [
+const METHODS: [(&str, &str); 7] = [
     ("EventService", "IngestEvents StreamEvents ListEvents"),
     ("ProfileService", "GetProfile BatchGetProfiles ListProfiles WatchProfiles"),
     ("SegmentService", "ListSegments GetSegment ListSegmentMembers"),
@@ -26,11 +26,12 @@ const METHODS: [(&str, &str); 6] = [
         "CreateTrainingRun GetTrainingRun ListTrainingRuns CancelTrainingRun WatchTrainingRun ListModels GetModel \
          ActivateModel GetTrainingPlan UpdateTrainingPlan",
     ),
+    ("PrivacyService", "GetConsents RecordConsent ListConsentRecords"),
     ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup"),
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 59] = [
+const FIELDS: [(&str, &str); 62] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -109,12 +110,15 @@ const FIELDS: [(&str, &str); 59] = [
     ("Settings", "churn"),
     ("ChurnDefinition", "kind horizon qualifying_events"),
     ("UpdateSettingsRequest", "settings update_mask"),
+    ("RecordConsentRequest", "customer purpose state source proof consent_time expire_time"),
+    ("GetConsentsRequest", "customer"),
+    ("GetConsentsResponse", "consents"),
     ("CreateBackupRequest", "directory"),
     ("CreateBackupResponse", "bytes_done bytes_total revision files bytes_copied bytes_reused backup_time"),
 ];
 
 /// Values by enum, without their prefix.
-const VALUES: [(&str, &str); 13] = [
+const VALUES: [(&str, &str); 14] = [
     ("ContactKind", "OPENED MESSAGE TRANSFER ESCALATED RESOLVED REOPENED CLOSED SELF_SERVICE_FAILURE"),
     ("SurveyKind", "NPS CSAT CES"),
     ("SubscriptionStatus", "TRIAL ACTIVE PAST_DUE CANCELLED LAPSED"),
@@ -126,6 +130,7 @@ const VALUES: [(&str, &str); 13] = [
     ("TrainingState", "PENDING RUNNING SUCCEEDED FAILED CANCELLED"),
     ("TrainingOrigin", "REQUEST SCHEDULE DRIFT"),
     ("ChurnKind", "CONTRACTUAL INACTIVITY"),
+    ("ConsentState", "GRANTED DENIED"),
     ("ChangeType", "CREATED UPDATED MERGED UNMERGED"),
     ("ErrorReason", "MODEL_NOT_TRAINED NOT_ENOUGH_DATA REQUEST_ID_REUSED RESUME_TOKEN_EXPIRED"),
 ];

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::lanes::Lanes;
+use super::refusals::Refusals;
 use super::registry::Registry;
 use super::resolvers::Resolvers;
 use super::trainer::Trainer;
@@ -21,6 +22,7 @@ pub struct App {
     pub(super) trainer: Arc<Trainer>,
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) start_time: Timestamp,
 }
 
@@ -37,6 +39,7 @@ impl App {
             trainer: Arc::new(Trainer::start()),
             resolvers: Arc::default(),
             lanes: Arc::default(),
+            refusals: Arc::default(),
             store,
             context,
         };

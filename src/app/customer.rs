@@ -44,6 +44,13 @@ pub struct Read {
     pub faults: Violations,
 }
 
+impl Read {
+    /// What the data are for.
+    pub(super) fn purpose(&self) -> &str {
+        if self.purpose.is_empty() { consent::SERVICE } else { &self.purpose }
+    }
+}
+
 /// A customer that was read.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -79,7 +86,7 @@ impl CustomerRef {
 }
 
 impl App {
-    /// Checks how a read wants to read: the time, the revision and the purpose.
+    /// Checks how a read wants to read: the time and the revision.
     pub(super) fn check_read(&self, read: &Read) -> Result<Revision> {
         self.check_with(read, read.faults.clone())
     }
@@ -91,12 +98,22 @@ impl App {
             faults.add("as_of_time", "must not be in the future");
         }
         Invalid::check(faults)?;
-        let revision = self.require_revision(read.at_least)?;
-        // Without a recorded consent, unknown means denied for everything but the service itself.
-        if !read.purpose.is_empty() && read.purpose != consent::SERVICE {
-            return Err(Error::Forbidden(Reason::ConsentDenied { purpose: read.purpose.clone() }));
+        self.require_revision(read.at_least)
+    }
+
+    /// The customer, where their consent covers what the read is for. It counts as of now, also for a read of the past.
+    pub(super) fn permit(&self, caller: &Caller, found: Found, read: &Read) -> Result<Found> {
+        let purpose = read.purpose();
+        if found.profile.consents.allow(purpose, self.context.now()) {
+            return Ok(found);
         }
-        Ok(revision)
+        self.refusals.count(&caller.workspace, purpose);
+        Err(Error::Forbidden(Reason::ConsentDenied { purpose: purpose.to_owned() }))
+    }
+
+    /// Reads one customer for what the read says.
+    pub(super) async fn find_permitted(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
+        self.permit(caller, self.find(caller, customer, read).await?, read)
     }
 
     /// The time at which features are evaluated for a read.
@@ -104,7 +121,7 @@ impl App {
         read.as_of.unwrap_or_else(|| self.context.now())
     }
 
-    /// Reads one customer.
+    /// Reads one customer, whatever their consent: for what has to be done with the customer, and not told.
     pub(super) async fn find(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
         let mut found = self.find_all(caller, std::slice::from_ref(customer), read).await?;
         match found.pop().flatten() {
@@ -126,7 +143,7 @@ impl App {
         Ok(customer.not_found())
     }
 
-    /// Reads customers in their order; `None` for those that do not exist, or had no event yet at that time.
+    /// Reads customers in their order, whatever their consent; `None` for those that do not exist, or had no event yet at that time.
     pub(super) async fn find_all(
         &self,
         caller: &Caller,

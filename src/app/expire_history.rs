@@ -101,7 +101,7 @@ impl App {
                 match fact {
                     Fact::Merge(fact) => drop(moved.insert(fact.survivor)),
                     Fact::Unmerge(fact) => moved.extend(fact.groups.iter().flatten()),
-                    Fact::Event(_) | Fact::Document(_) | Fact::Expire(_) => {}
+                    Fact::Event(_) | Fact::Document(_) | Fact::Consent(_) | Fact::Expire(_) => {}
                 }
             }
             for id in moved {

@@ -13,10 +13,11 @@ impl App {
     /// One customer.
     ///
     /// # Errors
-    /// [`NotFound`](super::Error::NotFound) for an unknown one, or one without an event up to the time that was asked for.
+    /// [`NotFound`](super::Error::NotFound) for an unknown one, or one without an event up to the time that was asked for;
+    /// [`Forbidden`](super::Error::Forbidden) where their consent does not cover the purpose.
     pub async fn get_profile(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<(Found, Revision)> {
         let revision = self.check_read(read)?;
-        Ok((self.find(caller, customer, read).await?, revision))
+        Ok((self.find_permitted(caller, customer, read).await?, revision))
     }
 
     /// Gives several customers in their order to `take`, each or its error; one that could not be named stays the error
@@ -54,12 +55,13 @@ impl App {
             let named: Vec<CustomerRef> = some.iter().flatten().cloned().collect();
             let mut found = self.find_all(caller, &named, read).await?.into_iter();
             for customer in some {
-                take(customer.and_then(|customer| found.next().flatten().ok_or_else(|| customer.not_found())));
+                let found = customer.and_then(|customer| found.next().flatten().ok_or_else(|| customer.not_found()));
+                take(found.and_then(|found| self.permit(caller, found, read)));
             }
         }
     }
 
-    /// A page of all customers in the order of their ids.
+    /// A page of all customers whose consent covers the purpose, in the order of their ids.
     ///
     /// # Errors
     /// [`Invalid`](super::Error::Invalid) for a bad page.
@@ -75,8 +77,15 @@ impl App {
         let more = profiles.len() > limit;
         profiles.truncate(limit);
         let now = self.reading_time(read);
-        let items = profiles.into_iter().map(|profile| Found { profile, now }).collect();
-        Ok((Page::new(items, more, binding), revision))
+        let last = profiles.last().map(|profile| profile.id);
+        let found = profiles.into_iter().map(|profile| Found { profile, now });
+        let items = found.filter_map(|found| self.permit(caller, found, read).ok()).collect();
+        // A page is short where consent is missing, and empty even; the next one goes on behind what was looked at.
+        let page = match last {
+            Some(last) if more => Page::before(items, &last, binding),
+            _ => Page::new(items, false, binding),
+        };
+        Ok((page, revision))
     }
 }
 

@@ -68,7 +68,7 @@ impl App {
         found.ok_or_else(|| Error::not_found(Resource::Segment, segment_id))
     }
 
-    /// A page of the customers that are in a segment now, in the order of their ids. Membership is computed as
+    /// A page of the customers that are in a segment now and whose consent covers the purpose, in the order of their ids. Membership is computed as
     /// `PredictSegment` computes it, so the two never disagree; the page of a rare segment may hold fewer customers
     /// than asked for and still have a next one.
     ///
@@ -97,7 +97,7 @@ impl App {
                 let id = profile.id;
                 after = Some(id);
                 if model.predict(&profile.state, now).segment_id == segment_id {
-                    items.push(Found { profile, now });
+                    items.extend(self.permit(caller, Found { profile, now }, read).ok());
                 }
                 if items.len() == limit {
                     return Ok((Page::before(items, &id, binding), revision));

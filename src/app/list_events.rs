@@ -70,7 +70,7 @@ impl App {
         let EventQuery { filter, page } = query;
         let binding = Binding::new("ListEvents", caller.workspace.as_str(), &(customer.binding(), filter));
         let Begin { revision, limit, after: before } = self.check_page::<OrderKey>(read, page, &binding)?;
-        let profile = self.find(caller, customer, read).await?.profile;
+        let profile = self.find_permitted(caller, customer, read).await?.profile;
         let mut histories = self.histories(&caller.workspace, &[&profile]).await?;
         let kept = self.history_kept(&caller.workspace).await?;
         filter.check(&kept)?;

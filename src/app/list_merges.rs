@@ -34,7 +34,7 @@ impl App {
     ) -> Result<(Page<MergeRecord>, Revision)> {
         let binding = Binding::new("ListMerges", caller.workspace.as_str(), &customer.binding());
         let Begin { revision, limit, after: before } = self.check_page::<MergeId>(read, page, &binding)?;
-        let profile = self.find(caller, customer, read).await?.profile;
+        let profile = self.find_permitted(caller, customer, read).await?.profile;
         let mut ids = Vec::new();
         for part in &profile.parts {
             ids.extend(self.merges_of(caller, part.id).await?);

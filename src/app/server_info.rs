@@ -1,5 +1,7 @@
 //! What an operator asks first.
 
+use std::collections::BTreeMap;
+
 use super::application::App;
 use super::customer::Caller;
 use super::error::Result;
@@ -22,6 +24,8 @@ pub struct ServerInfo {
     pub profiles: u64,
     /// Accepted events in the workspace.
     pub events: u64,
+    /// Reads of the workspace's customers that were refused for want of consent since the start, by purpose.
+    pub refusals: BTreeMap<String, u64>,
     /// Models of the workspace that should answer and could not be loaded.
     pub unserved: Vec<Unserved>,
 }
@@ -46,6 +50,7 @@ impl App {
         }
         let (version, store) = (env!("CARGO_PKG_VERSION"), self.store.name());
         let unserved = self.registry.serving(&caller.workspace).unserved;
-        Ok(ServerInfo { version, store, start_time: self.start_time, revision, profiles, events, unserved })
+        let (refusals, start_time) = (self.refusals.of(&caller.workspace), self.start_time);
+        Ok(ServerInfo { version, store, start_time, revision, profiles, events, refusals, unserved })
     }
 }

@@ -19,8 +19,8 @@ const MESSAGES_AHEAD: usize = 2;
 /// Some of the answers, in the order of the profile ids.
 #[derive(Debug)]
 pub struct PredictionBatch {
-    /// The answers.
-    pub answers: Vec<Answer>,
+    /// The answers; for a customer whose consent does not cover the purpose, who it is and that.
+    pub answers: Vec<std::result::Result<Answer, (ProfileId, Error)>>,
     /// What was read.
     pub revision: Revision,
 }
@@ -97,8 +97,14 @@ impl Scan {
         *after = Some(last.id);
         let profiles = self.app.as_of(&self.caller, profiles.into_iter().map(Some).collect(), &self.read).await?;
         let found = profiles.into_iter().flatten().map(|profile| Found { profile, now: self.now });
-        let answers = found.filter(|found| self.wants(found)).map(|found| answer(&self.serving, &found, self.kinds));
+        let answers = found.filter(|found| self.wants(found)).map(|found| self.answer(found));
         Ok(Some(PredictionBatch { answers: answers.collect(), revision }))
+    }
+
+    fn answer(&self, found: Found) -> std::result::Result<Answer, (ProfileId, Error)> {
+        let id = found.profile.id;
+        let found = self.app.permit(&self.caller, found, &self.read).map_err(|error| (id, error))?;
+        Ok(answer(&self.serving, &found, self.kinds))
     }
 
     fn wants(&self, found: &Found) -> bool {

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::event::EventKey;
 use super::fact::{EventFact, Fact, MergeFact, UnmergeFact};
 use super::id::{MergeId, ProfileId};
 use super::payload::Payload;
 
 /// Every part of a profile that its events add up to, as the contract names the fields.
-const ALL_FIELDS: [&str; 8] =
-    ["identifiers", "traits", "activity", "purchases", "support", "surveys", "subscription", "create_time"];
+const ALL_FIELDS: [&str; 9] =
+    ["identifiers", "traits", "activity", "purchases", "support", "surveys", "subscription", "consents", "create_time"];
 
 /// What one fact changes about one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum ChangeCause {
     Merge(MergeId),
     /// The end of a merge.
     Unmerge(MergeId),
+    /// What the customer said about their data, by the id of the record.
+    Consent(Uuid),
 }
 
 /// What the facts of one commit change about profiles, in order. The same facts always give the same changes, so that a
@@ -58,6 +62,12 @@ pub fn changes(facts: &[Fact]) -> Vec<ProfileChange> {
             Fact::Event(fact) => of_event(fact, &mut changes),
             Fact::Merge(fact) => of_merge(fact, &mut changes),
             Fact::Unmerge(fact) => of_unmerge(fact, &mut changes),
+            Fact::Consent(fact) => changes.push(ProfileChange {
+                profile: fact.profile,
+                kind: ChangeKind::Updated,
+                fields: vec!["consents"],
+                cause: ChangeCause::Consent(fact.record.standing.record),
+            }),
             // No document is part of a profile, and what its events add up to stays as it is when they expire.
             Fact::Document(_) | Fact::Expire(_) => {}
         }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consent::{ConsentRecord, Standing};
 use super::event::Event;
 use super::follow_up::FollowUp;
 use super::history::Horizon;
@@ -33,6 +34,8 @@ pub enum Fact {
     Document(Document),
     /// Events of a profile have expired.
     Expire(ExpireFact),
+    /// A customer said for what their data may be used.
+    Consent(ConsentFact),
 }
 
 /// An event of a customer, with everything that was decided about it.
@@ -54,6 +57,15 @@ pub struct EventFact {
     pub authenticated: Vec<Identifier>,
     /// Identifiers of the event that name nobody, and why.
     pub demoted: Vec<Demotion>,
+}
+
+/// A customer said for what their data may be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConsentFact {
+    /// The customer.
+    pub profile: ProfileId,
+    /// The answer, with where it came from.
+    pub record: ConsentRecord,
 }
 
 /// Several profiles became one.
@@ -135,6 +147,8 @@ pub enum Document {
     TrainingPlan(TrainingPlan),
     /// What began a training run, where nobody asked for it.
     RunOrigin(RunId, RunOrigin),
+    /// An answer of a customer about their data.
+    Consent(ConsentRecord),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -163,6 +177,8 @@ pub enum RequestResult {
     Unmerge(Vec<ProfileId>),
     /// The plan of trainings as it was after it.
     TrainingPlan(TrainingPlan),
+    /// An answer that was recorded.
+    Consent(ConsentRecord),
 }
 
 /// Names a document within its workspace.
@@ -202,6 +218,8 @@ pub enum DocumentKind {
     TrainingPlan = 11,
     /// [`Document::RunOrigin`].
     RunOrigin = 12,
+    /// [`Document::Consent`].
+    Consent = 13,
 }
 
 impl DocumentKey {
@@ -255,6 +273,12 @@ impl DocumentKey {
         Self { kind: DocumentKind::ProfileMerge, name: format!("{profile}/{merge}") }
     }
 
+    /// The key of an answer of a part of a profile. Those of a part follow each other in the order of their recording.
+    pub fn consent(standing: &Standing) -> Self {
+        let name = format!("{}/{}", standing.part, standing.record.hyphenated());
+        Self { kind: DocumentKind::Consent, name }
+    }
+
     /// The key of a named request.
     pub fn request(request_id: &str) -> Self {
         Self { kind: DocumentKind::Request, name: request_id.to_owned() }
@@ -278,6 +302,7 @@ impl Document {
             Self::TrainingPlan(_) => DocumentKey::training_plan(),
             Self::RunOrigin(id, _) => DocumentKey::run_origin(*id),
             Self::FollowUp(follow_up) => DocumentKey::follow_up(&follow_up.version),
+            Self::Consent(record) => DocumentKey::consent(&record.standing),
             Self::ProfileMerge(profile, merge) => DocumentKey::profile_merge(*profile, *merge),
         }
     }

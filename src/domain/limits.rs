@@ -85,6 +85,10 @@ pub const VALUE_BYTES: usize = 32 << 10;
 pub const PROFILE_TRAITS: usize = 500;
 /// Bytes of all traits of a profile, so that every reply with one customer stays below what clients accept.
 pub const PROFILE_TRAIT_BYTES: usize = 256 << 10;
+/// The name of a purpose.
+pub const PURPOSE_BYTES: usize = 64;
+/// Purposes for which a customer's answers are kept.
+pub const CONSENT_PURPOSES: usize = 32;
 /// `request_id` of a write.
 pub const REQUEST_ID_BYTES: usize = 128;
 /// Line items of one purchase.

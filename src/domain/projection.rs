@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Event;
-use super::fact::{EventFact, ExpireFact, Fact, MergeFact, UnmergeFact};
+use super::fact::{ConsentFact, EventFact, ExpireFact, Fact, MergeFact, UnmergeFact};
 use super::fold;
 use super::history::{self, Base, History, Whole};
 use super::id::ProfileId;
@@ -58,6 +58,7 @@ pub fn project<'a, B: Before>(facts: &'a [Fact], time: Timestamp, before: &'a mu
             Fact::Merge(fact) => working.merge(fact)?,
             Fact::Unmerge(fact) => working.unmerge(fact)?,
             Fact::Expire(fact) => working.expire(fact)?,
+            Fact::Consent(fact) => working.consent(fact)?,
             Fact::Document(_) => {}
         }
     }
@@ -83,6 +84,9 @@ pub fn touched(facts: &[Fact]) -> BTreeSet<ProfileId> {
             Fact::Expire(fact) => {
                 ids.insert(fact.profile);
             }
+            Fact::Consent(fact) => {
+                ids.insert(fact.profile);
+            }
             Fact::Document(_) => {}
         }
     }
@@ -106,7 +110,7 @@ pub fn histories_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Optio
             }
             Fact::Unmerge(fact) => need(fact.profile, &|_| true),
             Fact::Expire(fact) => need(fact.profile, &|_| true),
-            Fact::Document(_) => {}
+            Fact::Consent(_) | Fact::Document(_) => {}
         }
     }
     ids
@@ -204,6 +208,11 @@ impl<'a, B: Before> Working<'a, B> {
 
     fn expire(&mut self, fact: &ExpireFact) -> Result<(), B::Error> {
         self.look(fact.profile)?.expires = Some(fact.clone());
+        Ok(())
+    }
+
+    fn consent(&mut self, fact: &ConsentFact) -> Result<(), B::Error> {
+        self.draft(fact.profile)?.profile.consents.record(fact.record.standing.clone());
         Ok(())
     }
 

@@ -153,7 +153,7 @@ fn count_customers(facts: &[Fact], profile: &Profile, operator_merges: &[MergeId
                 of_identifier.extend(fact.claims.iter().map(|claim| (claim, fact.profile)));
             }
             Fact::Merge(fact) => joined.extend(fact.sources.iter().map(|source| (source.profile, fact.survivor))),
-            Fact::Unmerge(_) | Fact::Expire(_) | Fact::Document(_) => {}
+            Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) | Fact::Document(_) => {}
         }
     }
     let root = |joined: &HashMap<ProfileId, ProfileId>, mut id: ProfileId| {

@@ -34,6 +34,7 @@ impl Admin {
             revision: info.revision.to_string(),
             profiles: count(info.profiles),
             events: count(info.events),
+            consent_refusals: info.refusals.into_iter().map(|(purpose, refused)| (purpose, count(refused))).collect(),
             unserved_models: info.unserved.iter().map(model::unserved).collect(),
         })
     }

@@ -12,6 +12,7 @@ mod listen;
 mod options;
 pub mod pb;
 mod prediction_service;
+mod privacy_service;
 mod profile_service;
 mod reply;
 mod router;

@@ -12,7 +12,8 @@ use super::convert::{customer, read, segment, time};
 use super::pb::batch_predict_result::Result as Outcome;
 use super::pb::prediction_service_server::PredictionService;
 use super::{pb, status};
-use crate::app::{Answer, App, PredictionBatch, Result};
+use crate::app::{Answer, App, Error, PredictionBatch, Result};
+use crate::domain::id::ProfileId;
 use crate::domain::violation::Violations;
 
 /// Answers the calls of the service.
@@ -202,6 +203,20 @@ fn outcome(call: &Call, answer: Result<Answer>, limit: ContributionLimit) -> pb:
     }
 }
 
+fn streamed(
+    call: &Call,
+    answer: std::result::Result<Answer, (ProfileId, Error)>,
+    limit: ContributionLimit,
+) -> pb::BatchPredictResult {
+    match answer {
+        Ok(answer) => result(call, answer, limit),
+        Err((profile, error)) => pb::BatchPredictResult {
+            result: Some(Outcome::Error(call.item_error(error))),
+            profile_id: profile.to_string(),
+        },
+    }
+}
+
 fn result(call: &Call, answer: Answer, limit: ContributionLimit) -> pb::BatchPredictResult {
     let profile_id = answer.profile.to_string();
     let outcome = Outcome::Prediction(prediction::all(call, answer, limit));
@@ -221,7 +236,7 @@ fn fitting(result: pb::BatchPredictResult, budget: &mut Budget) -> pb::BatchPred
 /// with the largest number of contributions, and the use case gives at most 400 at a time.
 fn message(call: &Call, batch: PredictionBatch, limit: ContributionLimit) -> pb::StreamPredictionsResponse {
     pb::StreamPredictionsResponse {
-        results: batch.answers.into_iter().map(|answer| result(call, answer, limit)).collect(),
+        results: batch.answers.into_iter().map(|answer| streamed(call, answer, limit)).collect(),
         revision: batch.revision.to_string(),
     }
 }

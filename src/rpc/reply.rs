@@ -6,6 +6,7 @@ use super::convert::profile::View;
 use super::pb;
 use crate::app::{App, Caller, Found, Result};
 use crate::domain::money::Currency;
+use crate::domain::time::Timestamp;
 
 /// Shows profiles as one reply wants them.
 pub(super) struct Viewer<'a> {
@@ -13,6 +14,7 @@ pub(super) struct Viewer<'a> {
     caller: &'a Caller,
     mask: Mask,
     currency: Currency,
+    now: Timestamp,
 }
 
 impl<'a> Viewer<'a> {
@@ -21,11 +23,12 @@ impl<'a> Viewer<'a> {
     /// # Errors
     /// When the settings cannot be read.
     pub(super) async fn new(app: &'a App, call: &'a Call, mask: Mask) -> Result<Self> {
-        Ok(Self { app, caller: &call.caller, mask, currency: app.summary_currency(&call.caller).await? })
+        let currency = app.summary_currency(&call.caller).await?;
+        Ok(Self { app, caller: &call.caller, mask, currency, now: app.now() })
     }
 
     pub(super) fn show(&self, found: &Found) -> pb::Profile {
-        let view = View { mask: &self.mask, currency: &self.currency };
+        let view = View { mask: &self.mask, currency: &self.currency, now: self.now };
         view.to_pb(found, |found| self.app.segment_of(self.caller, found))
     }
 }

@@ -21,10 +21,12 @@ use super::pb;
 use super::pb::admin_service_server::AdminServiceServer;
 use super::pb::event_service_server::EventServiceServer;
 use super::pb::prediction_service_server::PredictionServiceServer;
+use super::pb::privacy_service_server::PrivacyServiceServer;
 use super::pb::profile_service_server::ProfileServiceServer;
 use super::pb::segment_service_server::SegmentServiceServer;
 use super::pb::training_service_server::TrainingServiceServer;
 use super::prediction_service::Predictions;
+use super::privacy_service::Privacy;
 use super::profile_service::Profiles;
 use super::segment_service::Segments;
 use super::stopping::Stopping;
@@ -50,12 +52,13 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_AGE: Duration = Duration::from_secs(3_600);
 
 /// The full names of the services that health and reflection show.
-pub(super) const SERVICES: [&str; 6] = [
+pub(super) const SERVICES: [&str; 7] = [
     pb::event_service_server::SERVICE_NAME,
     pb::profile_service_server::SERVICE_NAME,
     pb::segment_service_server::SERVICE_NAME,
     pb::prediction_service_server::SERVICE_NAME,
     pb::training_service_server::SERVICE_NAME,
+    pb::privacy_service_server::SERVICE_NAME,
     pb::admin_service_server::SERVICE_NAME,
 ];
 
@@ -116,6 +119,7 @@ fn add_services(routes: &mut RoutesBuilder, parts: &Parts<'_>) {
         .add_service(serve!(SegmentServiceServer, Segments::new(app.clone()), REQUEST_BYTES))
         .add_service(serve!(PredictionServiceServer, Predictions::new(app.clone()), BATCH_BYTES))
         .add_service(serve!(TrainingServiceServer, training, REQUEST_BYTES))
+        .add_service(serve!(PrivacyServiceServer, Privacy::new(app.clone()), REQUEST_BYTES))
         .add_service(serve!(AdminServiceServer, Admin::new(app.clone()), REQUEST_BYTES));
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rapport::domain::consent::ConsentState::{Denied, Granted};
 use rapport::domain::event::EventKey;
 use rapport::domain::fact::{Document, DocumentKey, DocumentKind, Fact, MergeFact, MergedSource};
 use rapport::domain::fold;
@@ -14,8 +15,8 @@ use rapport::domain::value::Map;
 use rapport::store::{AcceptedCommit, Error, Precondition, Store};
 
 use crate::fixture::{
-    at, belongs, belongs_to_part, commit, commit_as_read, commit_document, event, id, large_event, merge, timeline,
-    timelines, unmerge, user, workspace,
+    at, belongs, belongs_to_part, commit, commit_as_read, commit_document, consents, event, id, large_event, merge,
+    timeline, timelines, unmerge, user, workspace,
 };
 
 pub(crate) use crate::retention::{
@@ -52,6 +53,27 @@ pub(crate) async fn a_commit_is_read_back(store: &dyn Store) {
     let timeline = timelines(store, &acme, &[id(1)]).await.expect("read").remove(0);
     assert_eq!(timeline, [event("e1", 10), event("e2", 20)]);
     assert_eq!(store.workspaces().await.expect("read"), [acme]);
+}
+
+pub(crate) async fn what_customers_say_about_their_data_stays_with_their_parts(store: &dyn Store) {
+    let acme = workspace("acme");
+    let allowed = async |profile: u8| {
+        let found = store.profiles(&acme, &[id(profile)]).await.expect("read").remove(0).expect("exists");
+        found.consents.allow("marketing", at(99))
+    };
+    let begun = [(1, "e1"), (2, "e2")].map(|(number, name)| belongs(id(number), event(name, 10), &[]));
+    commit(store, &acme, begun.to_vec(), Vec::new()).await.expect("commits");
+    assert!(!allowed(1).await);
+    let answers = vec![consents(id(1), id(1), Granted, 20), consents(id(2), id(2), Denied, 20)];
+    commit(store, &acme, answers, Vec::new()).await.expect("commits");
+    assert!(allowed(1).await && !allowed(2).await);
+    // An event changes the profile around it.
+    commit(store, &acme, vec![belongs(id(1), event("e3", 30), &[])], Vec::new()).await.expect("commits");
+    assert!(allowed(1).await);
+    commit(store, &acme, vec![merge(id(1), &[id(2)])], Vec::new()).await.expect("commits");
+    assert!(!allowed(1).await && !allowed(2).await, "one of them refused");
+    commit(store, &acme, vec![unmerge(id(1), &[&[id(1)], &[id(2)]])], Vec::new()).await.expect("commits");
+    assert!(allowed(1).await && !allowed(2).await);
 }
 
 pub(crate) async fn revisions_rise_by_commit_over_all_workspaces(store: &dyn Store) {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
+use rapport::domain::consent::{ConsentRecord, ConsentState, Standing};
 use rapport::domain::event::{Event, EventKey, EventTimes};
-use rapport::domain::fact::{Document, EventFact, Fact, MergeFact, MergedSource, UnmergeFact};
+use rapport::domain::fact::{ConsentFact, Document, EventFact, Fact, MergeFact, MergedSource, UnmergeFact};
 use rapport::domain::fold;
 use rapport::domain::history::History;
 use rapport::domain::id::{MergeId, ProfileId, Revision, WorkspaceId};
@@ -16,6 +17,7 @@ use rapport::domain::rejection::Rejections;
 use rapport::domain::time::Timestamp;
 use rapport::domain::value::{Map, Value};
 use rapport::store::{Commit, Precondition, Result, Store};
+use uuid::Uuid;
 
 pub(crate) fn workspace(name: &str) -> WorkspaceId {
     name.parse().expect("a workspace name")
@@ -65,6 +67,14 @@ pub(crate) fn belongs(profile: ProfileId, event: Event, claims: &[Identifier]) -
 pub(crate) fn belongs_to_part(profile: ProfileId, part: ProfileId, event: Event, claims: &[Identifier]) -> Fact {
     let (claims, (released, authenticated, demoted)) = (claims.to_vec(), Default::default());
     Fact::Event(EventFact { profile, creates: false, part, event, claims, released, authenticated, demoted })
+}
+
+/// A customer's answer about marketing.
+pub(crate) fn consents(profile: ProfileId, part: ProfileId, state: ConsentState, second: i64) -> Fact {
+    let (record, purpose) = (Uuid::from_u128(second as u128), "marketing".into());
+    let standing = Standing { record, part, purpose, state, time: at(second), expire_time: None, covers: Vec::new() };
+    let record = ConsentRecord { standing, source: "test".to_owned(), proof: String::new(), record_time: at(second) };
+    Fact::Consent(ConsentFact { profile, record })
 }
 
 pub(crate) fn unmerge(profile: ProfileId, groups: &[&[ProfileId]]) -> Fact {

@@ -45,6 +45,7 @@ macro_rules! every_adapter {
 every_adapter![
     an_empty_store_answers_with_nothing,
     a_commit_is_read_back,
+    what_customers_say_about_their_data_stays_with_their_parts,
     revisions_rise_by_commit_over_all_workspaces,
     workspaces_do_not_see_each_other,
     a_stale_owner_is_a_conflict_and_changes_nothing,

@@ -3,6 +3,7 @@
 //! One binary, because each would link the whole server again.
 
 mod backup;
+mod consent;
 mod errors;
 mod events;
 mod faults;

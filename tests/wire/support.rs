@@ -11,6 +11,7 @@ use rapport::domain::time::Timestamp;
 use rapport::rpc::pb::admin_service_client::AdminServiceClient;
 use rapport::rpc::pb::event_service_client::EventServiceClient;
 use rapport::rpc::pb::prediction_service_client::PredictionServiceClient;
+use rapport::rpc::pb::privacy_service_client::PrivacyServiceClient;
 use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
 use rapport::rpc::pb::segment_service_client::SegmentServiceClient;
 use rapport::rpc::pb::training_service_client::TrainingServiceClient;
@@ -98,6 +99,10 @@ impl TestApp {
 
     pub(crate) fn training(&self) -> TrainingServiceClient<Wire> {
         TrainingServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn privacy(&self) -> PrivacyServiceClient<Wire> {
+        PrivacyServiceClient::new(self.wire())
     }
 
     pub(crate) fn admin(&self) -> AdminServiceClient<Wire> {

@@ -19,9 +19,10 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::{BrokenStore, NOW, TestApp, details, event, reason, status_of, track, user};
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "rapport.v1.EventService",
     "rapport.v1.ProfileService",
+    "rapport.v1.PrivacyService",
     "rapport.v1.SegmentService",
     "rapport.v1.PredictionService",
     "rapport.v1.TrainingService",

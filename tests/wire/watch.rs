@@ -98,6 +98,7 @@ fn short(change: &pb::ProfileChange) -> (String, pb::ChangeType, String, String)
         Cause::Event(event) => format!("{}/{}", event.source, event.event_id),
         Cause::MergeId(id) => format!("merge {id}"),
         Cause::UnmergeId(id) => format!("unmerge {id}"),
+        Cause::ConsentId(id) => format!("consent {id}"),
     };
     (change.profile_id.clone(), change.change_type(), change.changed_fields.join(" "), cause)
 }

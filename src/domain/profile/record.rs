@@ -8,6 +8,7 @@ use super::support::Support;
 use super::surveys::Surveys;
 use super::traits::Traits;
 use crate::domain::buckets::Buckets;
+use crate::domain::consent::Consents;
 use crate::domain::event::OrderKey;
 use crate::domain::id::{MergeId, ProfileId, Revision};
 use crate::domain::identifier::Identifier;
@@ -28,6 +29,10 @@ pub struct Profile {
     pub links: Vec<Link>,
     /// What the events of all parts add up to.
     pub state: State,
+    /// For what the data may be used. Whoever writes a profile down puts it behind everything else, where profiles end
+    /// that were written before there were consents.
+    #[serde(skip)]
+    pub consents: Consents,
 }
 
 impl Profile {
@@ -40,6 +45,7 @@ impl Profile {
             parts: vec![Part::new(id, create_time)],
             links: Vec::new(),
             state: State::default(),
+            consents: Consents::default(),
         }
     }
 
@@ -138,6 +144,7 @@ impl Profile {
         self.parts.extend(other.parts);
         self.links.extend(other.links);
         self.links.push(link);
+        self.consents.join(other.consents);
         self.update_time = self.update_time.max(other.update_time);
     }
 
@@ -167,6 +174,7 @@ impl Profile {
                 parts: parts.collect(),
                 links: links.collect(),
                 state: State::default(),
+                consents: self.consents.of_parts(group),
             });
         }
         split

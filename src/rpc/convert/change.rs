@@ -52,6 +52,7 @@ fn to_pb(watched: Watched) -> pb::ProfileChange {
         }
         ChangeCause::Merge(id) => Cause::MergeId(id.to_string()),
         ChangeCause::Unmerge(id) => Cause::UnmergeId(id.to_string()),
+        ChangeCause::Consent(id) => Cause::ConsentId(id.hyphenated().to_string()),
     };
     pb::ProfileChange {
         profile_id: change.profile.to_string(),

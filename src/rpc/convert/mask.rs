@@ -113,7 +113,8 @@ macro_rules! masked {
 }
 
 masked!(Profile {
-    profile_id, identifiers, traits, trait_sources, segment_id, etag, create_time, update_time, first_seen_time, last_seen_time;
+    profile_id, identifiers, traits, trait_sources, segment_id, consents, etag, create_time, update_time, first_seen_time,
+    last_seen_time;
     activity: Activity, purchases: PurchaseSummary, support: SupportSummary, surveys: SurveySummary,
     subscription: SubscriptionSummary
 });

@@ -3,6 +3,7 @@
 
 pub(super) mod backup;
 pub(super) mod change;
+pub(super) mod consent;
 mod count;
 pub(super) mod customer;
 pub(super) mod event;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{count, mask::Mask, payload, summary, time, value};
+use super::{consent, count, mask::Mask, payload, summary, time, value};
 use crate::app::Found;
 use crate::domain::identifier::Identifier;
 use crate::domain::identity_rules::IdentifierRule;
@@ -10,6 +10,7 @@ use crate::domain::money::Currency;
 use crate::domain::profile::Profile;
 use crate::domain::profile::subscription::Subscription;
 use crate::domain::profile::traits::{Trait, Traits};
+use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
 use crate::rpc::pb;
 
@@ -19,6 +20,8 @@ pub(in crate::rpc) struct View<'a> {
     pub(in crate::rpc) mask: &'a Mask,
     /// The workspace's currency; empty is each customer's first.
     pub(in crate::rpc) currency: &'a Currency,
+    /// The moment of the read, as of which consent counts whatever time the rest is of.
+    pub(in crate::rpc) now: Timestamp,
 }
 
 impl View<'_> {
@@ -38,6 +41,7 @@ impl View<'_> {
             surveys: wants("surveys").then(|| summary::surveys(&state.surveys)).flatten(),
             subscription: state.subscription.as_ref().map(|found| self.subscription(found)),
             segment_id: if wants("segment_id") { segment_of(found) } else { String::new() },
+            consents: if wants("consents") { consent::summaries(&found.profile, self.now) } else { Vec::new() },
             etag: revision.to_string(),
             create_time: Some(time::to_pb(found.profile.create_time())),
             update_time: Some(time::to_pb(*update_time)),

@@ -52,7 +52,7 @@ impl Effects {
                     documents.push((keys::document(&workspace, &document.key()), codec::encode(document)?));
                 }
                 // What these do is in the projection.
-                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) => {}
+                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) => {}
             }
         }
         let bases = projection.bases.into_iter();

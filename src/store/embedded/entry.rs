@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use super::index::{Bytes, Source, keys};
 use super::journal::EventRef;
+use crate::domain::consent::Consents;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
 use crate::store::{Error, Result};
@@ -90,8 +91,12 @@ impl Entry {
         if self.head.survivor.is_some() || self.profile.is_empty() {
             return Ok(None);
         }
-        let profile: Profile = codec::decode("a profile", &self.profile)?;
-        Ok(Some(Profile { revision: self.head.revision, ..profile }))
+        let (profile, consents): (Profile, _) = codec::decode_first("a profile", &self.profile)?;
+        let consents = match consents {
+            [] => Consents::default(),
+            consents => codec::decode("consents", consents)?,
+        };
+        Ok(Some(Profile { revision: self.head.revision, consents, ..profile }))
     }
 }
 
@@ -114,5 +119,7 @@ fn survivor(source: &impl Source, workspace: &WorkspaceId, mut id: ProfileId) ->
 
 /// Encodes a profile before its revision is known; the entry's head has it.
 pub(super) fn encode_profile(profile: Profile) -> Result<Vec<u8>> {
-    codec::encode(&Profile { revision: Revision::default(), ..profile })
+    let profile = Profile { revision: Revision::default(), ..profile };
+    let bytes = codec::encode(&profile)?;
+    if profile.consents.is_empty() { Ok(bytes) } else { codec::encode_after(bytes, &profile.consents) }
 }

@@ -89,7 +89,7 @@ impl Workspace {
             match fact {
                 Fact::Event(fact) => self.add_event(fact),
                 // What these do is in the projection.
-                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) => {}
+                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) => {}
                 Fact::Document(value) => {
                     self.documents.insert(value.key(), Versioned { revision, value });
                 }

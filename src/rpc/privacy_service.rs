@@ -1,0 +1,77 @@
+//! `PrivacyService`.
+
+use tonic::{Request, Response, Status};
+
+use super::call::Call;
+use super::convert::{consent, customer, page, read};
+use super::pb;
+use super::pb::privacy_service_server::PrivacyService;
+use crate::app::{App, Result};
+use crate::domain::violation::Violations;
+
+/// Answers the calls of the service.
+pub(super) struct Privacy {
+    app: App,
+}
+
+impl Privacy {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    async fn consents(&self, call: &Call, request: pb::GetConsentsRequest) -> Result<pb::GetConsentsResponse> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (records, revision) = self.app.get_consents(&call.caller, &customer, &read).await?;
+        let consents = records.iter().map(consent::record).collect();
+        Ok(pb::GetConsentsResponse { consents, revision: revision.to_string() })
+    }
+
+    async fn record(&self, call: &Call, request: pb::RecordConsentRequest) -> Result<pb::RecordConsentResponse> {
+        let recorded = self.app.record_consent(&call.caller, &consent::request(request)).await?;
+        let (consent, allowed) = (Some(consent::record(&recorded.record)), recorded.allowed);
+        Ok(pb::RecordConsentResponse { consent, allowed, revision: recorded.revision.to_string() })
+    }
+
+    async fn list(
+        &self,
+        call: &Call,
+        request: pb::ListConsentRecordsRequest,
+    ) -> Result<pb::ListConsentRecordsResponse> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_consent_records(&call.caller, &customer, &wanted, &read).await?;
+        let (records, next_page_token) = page::to_pb(page, consent::record);
+        Ok(pb::ListConsentRecordsResponse { records, next_page_token, revision: revision.to_string() })
+    }
+}
+
+#[tonic::async_trait]
+impl PrivacyService for Privacy {
+    async fn get_consents(
+        &self,
+        request: Request<pb::GetConsentsRequest>,
+    ) -> std::result::Result<Response<pb::GetConsentsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.consents(&call, request).await)
+    }
+
+    async fn record_consent(
+        &self,
+        request: Request<pb::RecordConsentRequest>,
+    ) -> std::result::Result<Response<pb::RecordConsentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.record(&call, request).await)
+    }
+
+    async fn list_consent_records(
+        &self,
+        request: Request<pb::ListConsentRecordsRequest>,
+    ) -> std::result::Result<Response<pb::ListConsentRecordsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.list(&call, request).await)
+    }
+}
