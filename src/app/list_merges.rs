@@ -7,6 +7,7 @@ use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::fact::{Document, DocumentKind};
 use crate::domain::id::{MergeId, ProfileId, Revision};
 use crate::domain::merge::MergeRecord;
+use crate::domain::profile::Profile;
 
 /// Entries that are read at a time.
 const AT_ONCE: usize = 1_000;
@@ -35,13 +36,7 @@ impl App {
         let binding = Binding::new("ListMerges", caller.workspace.as_str(), &customer.binding());
         let Begin { revision, limit, after: before } = self.check_page::<MergeId>(read, page, &binding)?;
         let profile = self.find_permitted(caller, customer, read).await?.profile;
-        let mut ids = Vec::new();
-        for part in &profile.parts {
-            ids.extend(self.merges_of(caller, part.id).await?);
-        }
-        // Ids of merges begin with their time.
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids.dedup();
+        let mut ids = self.merge_ids(caller, &profile).await?;
         ids.retain(|id| before.is_none_or(|before| *id < before));
         let more = ids.len() > limit;
         let mut records = Vec::with_capacity(ids.len().min(limit));
@@ -49,6 +44,18 @@ impl App {
             records.push(self.merge_record(caller, id).await?.value);
         }
         Ok((Page::new(records, more, binding), revision))
+    }
+
+    /// All merges that a customer had a part in, newest first.
+    pub(super) async fn merge_ids(&self, caller: &Caller, profile: &Profile) -> Result<Vec<MergeId>> {
+        let mut ids = Vec::new();
+        for part in &profile.parts {
+            ids.extend(self.merges_of(caller, part.id).await?);
+        }
+        // Ids of merges begin with their time.
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.dedup();
+        Ok(ids)
     }
 
     async fn merges_of(&self, caller: &Caller, profile: ProfileId) -> Result<Vec<MergeId>> {

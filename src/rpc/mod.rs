@@ -5,6 +5,7 @@ mod call;
 mod convert;
 mod event_service;
 mod event_stream;
+mod export_stream;
 mod health;
 mod in_process;
 mod layers;

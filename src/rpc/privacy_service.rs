@@ -1,11 +1,12 @@
 //! `PrivacyService`.
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::convert::{consent, customer, page, read};
-use super::pb;
 use super::pb::privacy_service_server::PrivacyService;
+use super::{export_stream, pb};
 use crate::app::{App, Result};
 use crate::domain::violation::Violations;
 
@@ -47,10 +48,23 @@ impl Privacy {
         let (records, next_page_token) = page::to_pb(page, consent::record);
         Ok(pb::ListConsentRecordsResponse { records, next_page_token, revision: revision.to_string() })
     }
+
+    async fn export(
+        &self,
+        call: &Call,
+        request: pb::ExportCustomerRequest,
+    ) -> Result<BoxStream<pb::ExportCustomerResponse>> {
+        let mut violations = Violations::new();
+        let customer = customer::from_pb(request.customer, "customer", &mut violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        export_stream::begin(&self.app, call, &customer, &read).await
+    }
 }
 
 #[tonic::async_trait]
 impl PrivacyService for Privacy {
+    type ExportCustomerStream = BoxStream<pb::ExportCustomerResponse>;
+
     async fn get_consents(
         &self,
         request: Request<pb::GetConsentsRequest>,
@@ -73,5 +87,13 @@ impl PrivacyService for Privacy {
     ) -> std::result::Result<Response<pb::ListConsentRecordsResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.list(&call, request).await)
+    }
+
+    async fn export_customer(
+        &self,
+        request: Request<pb::ExportCustomerRequest>,
+    ) -> std::result::Result<Response<Self::ExportCustomerStream>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.export(&call, request).await)
     }
 }

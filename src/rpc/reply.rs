@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::convert::mask::Mask;
-use super::convert::profile::View;
+use super::convert::profile::{self, View};
 use super::pb;
 use crate::app::{App, Caller, Found, Result};
 use crate::domain::money::Currency;
@@ -25,6 +25,12 @@ impl<'a> Viewer<'a> {
     pub(super) async fn new(app: &'a App, call: &'a Call, mask: Mask) -> Result<Self> {
         let currency = app.summary_currency(&call.caller).await?;
         Ok(Self { app, caller: &call.caller, mask, currency, now: app.now() })
+    }
+
+    /// The whole of a profile, with who said what.
+    pub(super) fn show_whole(&self, found: &Found) -> pb::Profile {
+        let view = View { mask: &self.mask, currency: &self.currency, now: self.now };
+        profile::whole(&view, found, |found| self.app.segment_of(self.caller, found))
     }
 
     pub(super) fn show(&self, found: &Found) -> pb::Profile {

@@ -6,6 +6,7 @@ mod backup;
 mod consent;
 mod errors;
 mod events;
+mod export;
 mod faults;
 mod history;
 mod identity;

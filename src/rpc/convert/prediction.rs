@@ -17,6 +17,11 @@ use crate::rpc::pb;
 pub(in crate::rpc) struct ContributionLimit(usize);
 
 impl ContributionLimit {
+    /// As many as there are.
+    pub(in crate::rpc) fn all() -> Self {
+        Self(usize::MAX)
+    }
+
     /// The limit of an answer about one customer: 0 is all.
     pub(in crate::rpc) fn of_one(sent: i32, violations: &mut Violations) -> Self {
         Self(Self::parse(sent, violations).unwrap_or(usize::MAX))

@@ -67,6 +67,11 @@ impl View<'_> {
     }
 }
 
+/// Everything of a profile, with who said what.
+pub(in crate::rpc) fn whole(view: &View<'_>, found: &Found, segment_of: impl FnOnce(&Found) -> String) -> pb::Profile {
+    pb::Profile { trait_sources: sources(&found.profile.state.traits), ..view.to_pb(found, segment_of) }
+}
+
 fn most_telling_first(profile: &Profile) -> Vec<pb::Identifier> {
     let mut identifiers = profile.identifiers();
     identifiers.sort_by_key(|identifier| IdentifierRule::default_of(identifier.kind()).priority);
