@@ -111,6 +111,11 @@ impl App {
         Err(Error::Forbidden(Reason::ConsentDenied { purpose: purpose.to_owned() }))
     }
 
+    /// Whether a training, or a look at how models do, may take in a customer.
+    pub(super) fn may_learn_from(&self, profile: &Profile) -> bool {
+        profile.consents.allow(consent::SERVICE, self.context.now())
+    }
+
     /// Reads one customer for what the read says.
     pub(super) async fn find_permitted(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
         self.permit(caller, self.find(caller, customer, read).await?, read)

@@ -237,9 +237,10 @@ impl Look {
                 return Err(Error::Unavailable);
             }
             let scan = self.app.store.scan_profiles(&self.workspace, after, CUSTOMERS_AT_ONCE);
-            let profiles = self.runtime.block_on(scan)?;
+            let mut profiles = self.runtime.block_on(scan)?;
             let Some(last) = profiles.last() else { return Ok(()) };
             after = Some(last.id);
+            profiles.retain(|profile| self.app.may_learn_from(profile));
             look(&profiles)?;
         }
     }

@@ -10,6 +10,8 @@ mod error;
 mod expire_history;
 mod export_customer;
 mod follow_up;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get_consents;
 mod get_models;
 mod get_profile;

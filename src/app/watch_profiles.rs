@@ -67,7 +67,7 @@ pub struct Watched {
 
 /// How far a stream has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position {
+pub(super) struct Position {
     /// All changes up to this commit were sent,
     after: Revision,
     /// and of the one right behind it so many, be it that the filters have left some out.

@@ -82,11 +82,15 @@ pub enum ArtifactError {
 
 /// The bytes of a model; equal models have equal bytes.
 pub fn encode(model: &Model) -> Vec<u8> {
-    let body = postcard::to_stdvec(model).expect("a model is plain data, which postcard writes to memory without fail");
+    seal(&postcard::to_stdvec(model).expect("a model is plain data, which postcard writes to memory without fail"))
+}
+
+/// A body of the present format behind the header that belongs to it.
+pub fn seal(body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
-    bytes.extend(crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend(crc32c::crc32c(body).to_le_bytes());
     bytes.extend((body.len() as u64).to_le_bytes());
     bytes.extend(body);
     bytes

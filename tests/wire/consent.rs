@@ -3,7 +3,8 @@
 use rapport::rpc::pb;
 use tonic::Code;
 
-use crate::support::{NOW, TestApp, event, fields, identifier, item_reason, reason, status_of, track, user};
+use crate::support::{NOW, TestApp, event, fields, identifier, item_reason, purchase, reason, status_of, track, user};
+use crate::training::train;
 
 fn granted(user_id: &str, purpose: &str) -> pb::RecordConsentRequest {
     pb::RecordConsentRequest {
@@ -267,4 +268,23 @@ async fn an_answer_in_a_merged_customer_stays_with_the_part_that_was_named() {
     assert!(is_refused(&app, "ann", "marketing").await);
     let owner = read(&app, "bea", "").await.expect("known");
     assert_eq!(owner.identifiers, [identifier("user_id", "bea")]);
+}
+
+#[tokio::test]
+async fn no_training_learns_from_who_refuses_the_service() {
+    let app = TestApp::start().await;
+    let users: Vec<String> = (0..80).map(|number| format!("u{number}")).collect();
+    let bought = |(number, user): (usize, &String)| {
+        let number = i64::try_from(number).expect("small");
+        event(user, user, NOW - 86_400 * (number + 1), purchase(10.0 + number as f64))
+    };
+    app.accept(users.iter().enumerate().map(bought).collect()).await;
+    let request = || pb::CreateTrainingRunRequest { kind: pb::ModelKind::Segments.into(), ..Default::default() };
+    let learned = train(&app, request()).await.pop().expect("a final state");
+    assert_eq!(learned.state(), pb::TrainingState::Succeeded, "{learned:?}");
+    for user in &users {
+        record(&app, denied(user, "service")).await;
+    }
+    let refused = train(&app, request()).await.pop().expect("a final state");
+    assert_eq!(item_reason(refused.error.as_ref().expect("why")), "NOT_ENOUGH_DATA");
 }

@@ -18,7 +18,7 @@ use crate::training::{shop, train};
 type Changes = Streaming<pb::WatchProfilesResponse>;
 
 /// Everything that a merge and its end may change.
-const ALL: &str = "identifiers traits activity purchases support surveys subscription create_time";
+const ALL: &str = "identifiers traits activity purchases support surveys subscription consents create_time";
 
 fn from(resume_token: &str) -> pb::WatchProfilesRequest {
     pb::WatchProfilesRequest { resume_token: resume_token.to_owned(), ..Default::default() }

@@ -1,5 +1,7 @@
 //! Workspace `retail`: the CDNOW purchase histories, which are part of the program.
 
+use std::borrow::Cow;
+
 use prost_types::Struct;
 use serde_json::json;
 
@@ -22,11 +24,11 @@ const MAPPING: &str = include_str!("../../../examples/retail/cdnow.toml");
 const FILES: [Source; 2] = [
     Source::Embedded {
         name: "cdnow_sample.csv.gz",
-        bytes: include_bytes!("../../../examples/retail/cdnow_sample.csv.gz"),
+        bytes: Cow::Borrowed(include_bytes!("../../../examples/retail/cdnow_sample.csv.gz")),
     },
     Source::Embedded {
         name: "cdnow_rest_even.csv.gz",
-        bytes: include_bytes!("../../../examples/retail/cdnow_rest_even.csv.gz"),
+        bytes: Cow::Borrowed(include_bytes!("../../../examples/retail/cdnow_rest_even.csv.gz")),
     },
 ];
 

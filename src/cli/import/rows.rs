@@ -1,7 +1,8 @@
 //! Reads CSV, plain or gzip, line by line, and says where a line is broken.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ pub enum Source {
         /// What to call it.
         name: &'static str,
         /// Its content.
-        bytes: &'static [u8],
+        bytes: Cow<'static, [u8]>,
     },
 }
 
@@ -61,7 +62,7 @@ impl Source {
     fn open(&self) -> anyhow::Result<Box<dyn Read + Send>> {
         match self {
             Self::File(path) => Ok(Box::new(File::open(path).with_context(|| path.display().to_string())?)),
-            Self::Embedded { bytes, .. } => Ok(Box::new(*bytes)),
+            Self::Embedded { bytes, .. } => Ok(Box::new(Cursor::new(bytes.clone()))),
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     fn open(bytes: Vec<u8>) -> anyhow::Result<Rows> {
-        let source = Source::Embedded { name: "a.csv", bytes: bytes.leak() };
+        let source = Source::Embedded { name: "a.csv", bytes: bytes.into() };
         Rows::open(&source, &CsvSpec::default(), Arc::default())
     }
 

@@ -48,7 +48,7 @@ const SHOP: &str = r#"
 const SHOP_HEADER: &str = "invoice,product,quantity,date,price,customer\n";
 
 fn source(text: &str) -> Source {
-    Source::Embedded { name: "shop.csv", bytes: text.to_owned().into_bytes().leak() }
+    Source::Embedded { name: "shop.csv", bytes: text.to_owned().into_bytes().into() }
 }
 
 fn run(mapping: &str, text: &str) -> (Built, Tally) {

@@ -30,6 +30,8 @@ mod committer;
 mod effects;
 mod entry;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod journal;
 mod keep;

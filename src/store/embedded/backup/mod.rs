@@ -19,5 +19,6 @@ mod record;
 mod restore;
 mod turn;
 
+pub(super) use record::decode as decode_record;
 pub use restore::{Restored, restore};
 pub(super) use turn::Turn;

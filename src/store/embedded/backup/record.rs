@@ -88,6 +88,14 @@ fn another_format(path: &Path, found: u32, content: &[u8]) -> String {
 }
 
 /// Whether a path leads to something inside of the directory that it starts from.
+/// Reads the list of a backup without its directory: as the file that it is, and as the content of a file that is whole.
+pub(in crate::store::embedded) fn decode(bytes: &[u8]) {
+    let content = codec::open_file(MAGIC, bytes).map_or(bytes, |(_, content)| content);
+    if let Ok(record) = codec::decode::<Record>("the list of a backup", content) {
+        let _all_or_not = record.files.iter().all(|file| stays_within(&file.path));
+    }
+}
+
 fn stays_within(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }

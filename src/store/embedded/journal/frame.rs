@@ -122,6 +122,21 @@ impl PayloadBuilder {
     }
 }
 
+/// Reads frame after frame as far as they are whole, and the bytes as a payload.
+pub(in crate::store::embedded) fn read_all(bytes: &[u8]) {
+    let _or_fault = Payload::parse(bytes);
+    let mut rest = bytes;
+    while let Some((header, behind)) = rest.split_first_chunk::<HEADER_BYTES>()
+        && let Ok(parsed) = Header::parse(header)
+        && let Some((payload, next)) = behind.split_at_checked(parsed.payload_bytes as usize)
+    {
+        if parsed.check(header, payload).is_ok() {
+            let _or_fault = Payload::parse(payload);
+        }
+        rest = next;
+    }
+}
+
 /// Whether a payload is a commit of the workspace.
 pub(super) fn is_of(payload: &[u8], workspace: &WorkspaceId) -> bool {
     let name = payload.split_first().and_then(|(bytes, rest)| rest.get(..usize::from(*bytes)));

@@ -27,7 +27,7 @@ mod writer;
 
 pub(super) use begun::{Begun, begin_behind};
 pub(super) use extent::extents;
-pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder};
+pub(super) use frame::{FRAME_BYTES_MAX, PayloadBuilder, read_all as read_frames};
 pub(super) use frames::Frame;
 pub(super) use inspect::{Fault, Inspected, inspect};
 pub(super) use open::{Journal, bytes_after, look, open};

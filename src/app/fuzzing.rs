@@ -1,0 +1,16 @@
+//! A way in for whoever throws bytes at what reads tokens. Nothing else calls it.
+
+use super::page::Binding;
+use super::watch_profiles::Position;
+use crate::domain::id::ProfileId;
+
+/// Reads the text as tokens of several methods. None of them gave it out.
+///
+/// # Panics
+/// Where it is taken for one.
+pub fn token(text: &str) {
+    let binding = Binding::new("Fuzzed", "acme", &());
+    assert_eq!(binding.open::<ProfileId>(text), None);
+    assert!(binding.open::<Position>(text).is_none());
+    assert!(binding.open::<(String, u32)>(text).is_none());
+}
