@@ -183,3 +183,42 @@ fn what_cannot_be_followed_ends_with_code_2_and_a_failure_with_1() {
     let untrainable = rapport(&["train", "segments", "--data-dir", data_dir]);
     assert_eq!(untrainable.status.code(), Some(1), "{}", String::from_utf8_lossy(&untrainable.stderr));
 }
+
+#[test]
+fn keys_are_made_listed_and_revoked_on_a_stopped_server() {
+    let home = tempfile::tempdir().expect("a folder");
+    let data = home.path().join("data");
+    let data_dir = data.to_str().expect("a path");
+    let keys =
+        |further: &[&str]| rapport(&[&["keys"], further, &["--data-dir", data_dir, "--output", "json"]].concat());
+    let made = json(&keys(&["create", "--workspace", "acme", "--scopes", "events:write,profiles:read"]));
+    let (id, key) = (made["key_id"].as_str().expect("an id"), made["api_key"].as_str().expect("a key"));
+    assert!(key.starts_with(&format!("rpk_{id}_")), "{made}");
+    assert_eq!((&made["workspace"], &made["scopes"][1]), (&Value::from("acme"), &Value::from("profiles:read")));
+    let listed = keys(&["list", "--workspace", "acme"]);
+    assert!(!String::from_utf8_lossy(&listed.stdout).contains(key), "the secret is listed");
+    assert_eq!(json(&listed)["keys"][0]["key_id"], Value::from(id));
+    assert_eq!(json(&keys(&["list"]))["keys"], Value::Array(Vec::new()), "of the workspace default");
+    assert!(json(&keys(&["revoke", id]))["revoke_time"].is_string());
+    assert!(json(&keys(&["list", "--workspace", "acme"]))["keys"][0]["revoke_time"].is_string());
+    for wrong in [
+        &["revoke", "0123"][..],
+        &["create", "--scopes", "root"],
+        &["create", "--scopes", "admin", "--expire-time", "soon"],
+    ] {
+        let refused = keys(wrong);
+        assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+    }
+    let verified = json(&rapport(&["verify", "--data-dir", data_dir, "--output", "json"]));
+    assert_eq!(verified["findings"], Value::Array(Vec::new()), "the file of the digest key belongs there");
+}
+
+#[test]
+fn a_public_address_without_tls_and_keys_ends_with_code_2_and_what_to_do() {
+    let home = tempfile::tempdir().expect("a folder");
+    let data_dir = home.path().to_str().expect("a path");
+    let refused = rapport(&["serve", "--data-dir", data_dir, "--listen", "0.0.0.0:0"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(["tls.cert_file", "rapport keys create", "127.0.0.1"].iter().all(|word| said.contains(word)), "{said}");
+}

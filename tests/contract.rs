@@ -27,11 +27,11 @@ const METHODS: [(&str, &str); 7] = [
          ActivateModel GetTrainingPlan UpdateTrainingPlan",
     ),
     ("PrivacyService", "GetConsents RecordConsent ListConsentRecords ExportCustomer"),
-    ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup"),
+    ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup CreateApiKey ListApiKeys RevokeApiKey"),
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 62] = [
+const FIELDS: [(&str, &str); 65] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -113,6 +113,9 @@ const FIELDS: [(&str, &str); 62] = [
     ("RecordConsentRequest", "customer purpose state source proof consent_time expire_time"),
     ("GetConsentsRequest", "customer"),
     ("GetConsentsResponse", "consents"),
+    ("CreateApiKeyRequest", "workspace scopes display_name expire_time"),
+    ("CreateApiKeyResponse", "key_id api_key"),
+    ("RevokeApiKeyRequest", "key_id"),
     ("CreateBackupRequest", "directory"),
     ("CreateBackupResponse", "bytes_done bytes_total revision files bytes_copied bytes_reused backup_time"),
 ];

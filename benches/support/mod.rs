@@ -12,7 +12,7 @@ use rapport::domain::violation::Violations;
 
 /// Who sends them.
 pub(crate) fn caller() -> Caller {
-    Caller { workspace: WorkspaceId::default_workspace() }
+    Caller::unrestricted(WorkspaceId::default_workspace())
 }
 
 /// Has events accepted, every one.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::{Error, Reason, Result};
+use super::keyring::{DigestKey, Keyring};
 use super::lanes::Lanes;
 use super::refusals::Refusals;
 use super::registry::Registry;
@@ -23,6 +24,7 @@ pub struct App {
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) start_time: Timestamp,
 }
 
@@ -33,6 +35,16 @@ impl App {
     /// When the store cannot be read. A model that cannot be loaded is no error: its kind is untrained until the next
     /// run or activation, and a log line says so.
     pub async fn start(store: Arc<dyn Store>, context: Arc<dyn Context>) -> Result<Self> {
+        let digest_key = DigestKey::new(context.secret().map_err(|error| Error::Internal(error.into()))?);
+        Self::start_with(store, context, digest_key).await
+    }
+
+    /// The same with a key of the server's own, so that it knows the keys that it gave out before. One that is made for
+    /// this process, as by [`start`](Self::start), knows only those that the process gives out.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_with(store: Arc<dyn Store>, context: Arc<dyn Context>, digest_key: DigestKey) -> Result<Self> {
         let app = Self {
             start_time: context.now(),
             registry: Arc::new(Registry::default()),
@@ -40,9 +52,11 @@ impl App {
             resolvers: Arc::default(),
             lanes: Arc::default(),
             refusals: Arc::default(),
+            keyring: Arc::new(Keyring::new(digest_key)),
             store,
             context,
         };
+        app.load_keys().await?;
         app.load_models().await?;
         app.end_interrupted_runs().await?;
         Ok(app)

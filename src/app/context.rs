@@ -14,6 +14,16 @@ pub trait Context: Send + Sync + 'static {
 
     /// A new unique id that sorts after those made in earlier milliseconds.
     fn new_id(&self) -> Uuid;
+
+    /// 256 bits that nobody can guess, from the operating system.
+    ///
+    /// # Errors
+    /// When the operating system has none; a key is not made of anything less.
+    fn secret(&self) -> std::io::Result<[u8; 32]> {
+        let mut secret = [0; 32];
+        rand::rngs::OsRng.try_fill_bytes(&mut secret).map_err(std::io::Error::other)?;
+        Ok(secret)
+    }
 }
 
 /// The clock and the randomness of the operating system.

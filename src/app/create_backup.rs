@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::application::App;
+use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use super::unwind::produce;
 use crate::store::{self, BackedUp, BackupRequest, Progress};
@@ -28,8 +29,11 @@ impl App {
     /// ends, and leaves the one before it valid, when the caller lets go of the stream.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a relative path. What the store refuses comes through the stream.
-    pub fn create_backup(&self, directory: PathBuf) -> Result<mpsc::Receiver<Result<BackupStep>>> {
+    /// [`Error::Invalid`] for a relative path, [`Error::Forbidden`] for a caller who does not run the server. What the store refuses comes through the stream.
+    pub fn create_backup(&self, caller: &Caller, directory: PathBuf) -> Result<mpsc::Receiver<Result<BackupStep>>> {
+        if !caller.operator {
+            return Err(Error::Forbidden(Reason::OperatorOnly));
+        }
         if !directory.is_absolute() {
             return Err(Error::invalid("directory", "must be an absolute path on the server's machine"));
         }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::application::App;
 use super::error::{Error, Invalid, Reason, Resource, Result};
+use crate::domain::access::{Principal, Scope, Scopes};
 use crate::domain::consent;
 use crate::domain::history::Whole;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
@@ -17,6 +18,24 @@ use crate::domain::violation::{ViolationReason, Violations};
 pub struct Caller {
     /// Whose data they may see.
     pub workspace: WorkspaceId,
+    /// What they may do with them.
+    pub scopes: Scopes,
+    /// Whether they run the server: they may back it up and make keys for every workspace.
+    pub operator: bool,
+}
+
+impl Caller {
+    /// Somebody who may do everything: the server itself, and whoever asks one that asks nobody for a credential.
+    pub fn unrestricted(workspace: WorkspaceId) -> Self {
+        Self { workspace, scopes: Scopes::ALL, operator: true }
+    }
+
+    /// Whoever speaks for a principal. Those who administer the default workspace run the server.
+    pub fn of(principal: &Principal) -> Self {
+        let Principal { workspace, scopes } = principal.clone();
+        let operator = scopes.has(Scope::Admin) && workspace == WorkspaceId::default_workspace();
+        Self { workspace, scopes, operator }
+    }
 }
 
 /// A customer, named by any identifier.

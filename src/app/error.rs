@@ -58,7 +58,7 @@ pub enum Error {
     /// The store takes no writes now: send the same again later.
     #[error("the store takes no writes at the moment")]
     Unavailable,
-    /// The customer has not agreed to this purpose.
+    /// The caller may not do this: it needs another credential, or the customer's consent.
     #[error("{0}")]
     Forbidden(Reason),
     /// A fault of ours. The caller sees a fixed sentence, the log sees the source.
@@ -104,6 +104,8 @@ pub enum Resource {
     TrainingRun,
     /// A merge of profiles.
     Merge,
+    /// A key that programs show.
+    ApiKey,
 }
 
 impl std::fmt::Display for Resource {
@@ -114,6 +116,7 @@ impl std::fmt::Display for Resource {
             Self::Model => "model",
             Self::TrainingRun => "training run",
             Self::Merge => "merge",
+            Self::ApiKey => "key",
         })
     }
 }
@@ -194,6 +197,20 @@ pub enum Reason {
     /// Lost every race.
     #[error("others kept changing the same customers; send the request again")]
     Contention,
+    /// What is asked for touches every workspace.
+    #[error("this touches every workspace, so that it needs the scope admin in the workspace default")]
+    OperatorOnly,
+    /// What is asked for is in a workspace that is not the caller's.
+    #[error(
+        "a credential reaches its own workspace only; one with the scope admin in the workspace default reaches all"
+    )]
+    OtherWorkspace,
+    /// The workspace has as many keys as it may have.
+    #[error(
+        "the workspace has {} keys that are accepted; revoke those that nobody uses",
+        crate::domain::limits::API_KEYS
+    )]
+    ApiKeyLimit,
     /// Not agreed.
     #[error("the customer has not consented to the purpose {purpose:?}")]
     ConsentDenied {

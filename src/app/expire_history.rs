@@ -41,7 +41,7 @@ impl App {
     pub async fn expire_history(&self, kept: Duration) -> Result<()> {
         let before = self.context.now().minus(kept).day().start();
         for workspace in self.store.workspaces().await? {
-            let caller = Caller { workspace };
+            let caller = Caller::unrestricted(workspace);
             self.move_horizon(&caller, before).await?;
             self.forget_expired(&caller).await?;
         }

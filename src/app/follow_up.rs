@@ -246,7 +246,7 @@ impl Look {
     }
 
     fn save(&self, follow_up: FollowUp, seen: Option<Revision>) -> Result<()> {
-        let mut commit = self.app.new_commit(&Caller { workspace: self.workspace.clone() });
+        let mut commit = self.app.new_commit(&Caller::unrestricted(self.workspace.clone()));
         let document = Document::FollowUp(follow_up);
         commit.preconditions.push(Precondition::Document(document.key(), seen));
         commit.facts.push(Fact::Document(document));

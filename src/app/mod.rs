@@ -2,6 +2,7 @@
 //! domain, committing and answering.
 
 mod activate_model;
+mod api_keys;
 mod application;
 pub mod context;
 mod create_backup;
@@ -19,6 +20,7 @@ mod get_segments;
 mod history_kept;
 mod identity_rules;
 mod ingest_events;
+mod keyring;
 mod lanes;
 mod list_events;
 mod list_merges;
@@ -46,6 +48,7 @@ mod unmerge_profiles;
 mod unwind;
 mod watch_profiles;
 
+pub use api_keys::{KeyRequest, KeyView, MadeKey};
 pub use application::App;
 pub use create_backup::BackupStep;
 pub use customer::{Caller, CustomerRef, Found, Read};
@@ -55,6 +58,7 @@ pub use export_customer::Exported;
 pub use get_models::ModelView;
 pub use identity_rules::{IdentityRulesRequest, RulesChange, RulesView};
 pub use ingest_events::{IncomingEvent, Ingested, Outcome, OutcomeStatus};
+pub use keyring::{Credential, DigestKey};
 pub use list_events::{EventFilter, EventQuery};
 pub use list_rejections::Refused;
 pub use merge_profiles::{MergeRequest, Merged};

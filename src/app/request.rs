@@ -7,7 +7,7 @@ use super::customer::Caller;
 use super::error::{Error, Reason, Result};
 use super::unwind::Caught;
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestRecord, RequestResult};
-use crate::domain::id::Revision;
+use crate::domain::id::{Revision, WorkspaceId};
 use crate::store::{Commit, Precondition};
 
 /// Whether to do it or only to tell what would happen.
@@ -75,8 +75,13 @@ impl App {
 
     /// An empty commit of now, for documents.
     pub(super) fn new_commit(&self, caller: &Caller) -> Commit {
+        self.new_commit_in(&caller.workspace)
+    }
+
+    /// The same for a workspace that the server itself writes to.
+    pub(super) fn new_commit_in(&self, workspace: &WorkspaceId) -> Commit {
         Commit {
-            workspace: caller.workspace.clone(),
+            workspace: workspace.clone(),
             time: self.context.now(),
             preconditions: Vec::new(),
             read_at: None,

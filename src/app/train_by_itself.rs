@@ -31,7 +31,7 @@ impl App {
     pub async fn train_what_is_due(&self) -> Result<()> {
         for workspace in self.store.workspaces().await? {
             let plan = self.stored_plan(&workspace).await?.value;
-            let caller = Caller { workspace };
+            let caller = Caller::unrestricted(workspace);
             if plan.schedules.is_empty() && plan.drift_index == 0.0 {
                 continue;
             }

@@ -213,7 +213,7 @@ impl App {
     /// Ends the runs that a stop has interrupted.
     pub(super) async fn end_interrupted_runs(&self) -> Result<()> {
         for workspace in self.store.workspaces().await? {
-            let caller = Caller { workspace };
+            let caller = Caller::unrestricted(workspace);
             for document in self.all_documents(&caller.workspace, DocumentKind::TrainingRun).await? {
                 if let Document::TrainingRun(run) = document
                     && !run.state.has_ended()

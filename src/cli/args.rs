@@ -35,6 +35,9 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Check whether everything in the data directory of a stopped server is what was written
     Verify(VerifyArgs),
+    /// Make, list and revoke the keys that programs show
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -200,6 +203,66 @@ pub struct VerifyArgs {
     /// The data directory of a stopped server; without it, the configured one
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and show it, once; the first one turns authentication on
+    Create(CreateKeyArgs),
+    /// List the keys of a workspace, without their secrets
+    List(ListKeysArgs),
+    /// End a key at once and for ever
+    Revoke(RevokeKeyArgs),
+}
+
+/// `rapport keys create`.
+#[derive(Debug, Args)]
+pub struct CreateKeyArgs {
+    /// The workspace that the key reaches, and where it is made.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// What the key may do: events:write, profiles:read, profiles:pii, predictions:read, training:write,
+    /// privacy:write, admin
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', required = true)]
+    pub scopes: Vec<String>,
+    /// What the key is for, in your words
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub display_name: String,
+    /// From when on the key is refused (RFC 3339); without it, never
+    #[arg(long, value_name = "TIME")]
+    pub expire_time: Option<String>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport keys list`.
+#[derive(Debug, Args)]
+pub struct ListKeysArgs {
+    /// Whose keys, and where.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `rapport keys revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeKeyArgs {
+    /// The key's id, the middle part of the key itself
+    #[arg(value_name = "KEY_ID")]
+    pub key_id: String,
+    /// The data directory of a stopped server; without it and --server, the configured one
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub data_dir: Option<PathBuf>,
+    /// The address of a running server
+    #[arg(long, value_name = "ADDR")]
+    pub server: Option<String>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

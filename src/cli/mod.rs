@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod findings;
 pub mod import;
 pub mod json;
+pub mod keys;
 pub mod meter;
 pub mod model_report;
 pub mod progress;

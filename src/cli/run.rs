@@ -7,7 +7,7 @@ use clap::Parser as _;
 use tokio::runtime::Runtime;
 
 use super::args::{Cli, Command, ConfigCommand};
-use super::{backup, config, demo, evaluate, import, model_report, restore, serve, train, verify};
+use super::{backup, config, demo, evaluate, import, keys, model_report, restore, serve, train, verify};
 
 /// The request itself cannot be followed: bad arguments, a mapping that does not fit, a directory that is in use.
 ///
@@ -52,6 +52,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => runtime.block_on(backup::backup(args)),
         Command::Restore(args) => restore::restore(&args),
         Command::Verify(args) => verify::verify(args),
+        Command::Keys(command) => runtime.block_on(keys::keys(command)),
         Command::Config(ConfigCommand::Default) => config::print_default(),
     };
     leave(runtime);

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::access::{ApiKey, ApiKeyUse};
 use super::consent::{ConsentRecord, Standing};
 use super::event::Event;
 use super::follow_up::FollowUp;
@@ -149,6 +150,10 @@ pub enum Document {
     RunOrigin(RunId, RunOrigin),
     /// An answer of a customer about their data.
     Consent(ConsentRecord),
+    /// A key that programs show.
+    ApiKey(ApiKey),
+    /// When a key was last used.
+    ApiKeyUse(ApiKeyUse),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -179,6 +184,8 @@ pub enum RequestResult {
     TrainingPlan(TrainingPlan),
     /// An answer that was recorded.
     Consent(ConsentRecord),
+    /// A key that was made or revoked, by its id.
+    ApiKey(String),
 }
 
 /// Names a document within its workspace.
@@ -220,6 +227,10 @@ pub enum DocumentKind {
     RunOrigin = 12,
     /// [`Document::Consent`].
     Consent = 13,
+    /// [`Document::ApiKey`].
+    ApiKey = 14,
+    /// [`Document::ApiKeyUse`].
+    ApiKeyUse = 15,
 }
 
 impl DocumentKey {
@@ -279,6 +290,16 @@ impl DocumentKey {
         Self { kind: DocumentKind::Consent, name }
     }
 
+    /// The key of a key that programs show.
+    pub fn api_key(id: &str) -> Self {
+        Self { kind: DocumentKind::ApiKey, name: id.to_owned() }
+    }
+
+    /// The key of when such a key was last used.
+    pub fn api_key_use(id: &str) -> Self {
+        Self { kind: DocumentKind::ApiKeyUse, name: id.to_owned() }
+    }
+
     /// The key of a named request.
     pub fn request(request_id: &str) -> Self {
         Self { kind: DocumentKind::Request, name: request_id.to_owned() }
@@ -303,6 +324,8 @@ impl Document {
             Self::RunOrigin(id, _) => DocumentKey::run_origin(*id),
             Self::FollowUp(follow_up) => DocumentKey::follow_up(&follow_up.version),
             Self::Consent(record) => DocumentKey::consent(&record.standing),
+            Self::ApiKey(key) => DocumentKey::api_key(&key.id),
+            Self::ApiKeyUse(used) => DocumentKey::api_key_use(&used.id),
             Self::ProfileMerge(profile, merge) => DocumentKey::profile_merge(*profile, *merge),
         }
     }

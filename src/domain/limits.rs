@@ -11,6 +11,8 @@ use super::time::days;
 pub const WATCHED_SEGMENTS: usize = 100;
 /// Changes in one message of `WatchProfiles`: with keys of the largest size it stays below half a MiB.
 pub const CHANGES_PER_MESSAGE: usize = 500;
+/// Keys of one workspace that were not revoked.
+pub const API_KEYS: usize = 1_000;
 /// Events in one `IngestEvents` request.
 pub const BATCH_EVENTS: usize = 1_000;
 /// Customers in one batch read.

@@ -3,6 +3,7 @@
 //! Pure and synchronous: no I/O, no clock, no randomness, no protobuf, and no import of another room. Everything that
 //! the other rooms store, train on or send is defined here, together with the rules that change it.
 
+pub mod access;
 pub mod buckets;
 pub mod change;
 pub mod consent;

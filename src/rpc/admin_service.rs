@@ -6,7 +6,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{backup, count, model, read, settings, time};
+use super::convert::{api_key, backup, count, model, page, read, settings, time};
 use super::pb;
 use super::pb::admin_service_server::AdminService;
 use crate::app::{App, Invalid, Result};
@@ -54,8 +54,26 @@ impl Admin {
         Ok(pb::UpdateSettingsResponse { revision: view.revision.to_string(), settings: Some(settings::to_pb(view)) })
     }
 
+    async fn create_key(&self, call: &Call, request: pb::CreateApiKeyRequest) -> Result<pb::CreateApiKeyResponse> {
+        Ok(api_key::made(self.app.create_api_key(&call.caller, api_key::request(request)).await?))
+    }
+
+    async fn list_keys(&self, call: &Call, request: pb::ListApiKeysRequest) -> Result<pb::ListApiKeysResponse> {
+        let violations = Violations::new();
+        let wanted = page::request(request.page_size, request.page_token, &violations);
+        let read = read::without_purpose(&request.at_least_revision, violations);
+        let (page, revision) = self.app.list_api_keys(&call.caller, &request.workspace, &wanted, &read).await?;
+        let (keys, next_page_token) = page::to_pb(page, api_key::to_pb);
+        Ok(pb::ListApiKeysResponse { keys, next_page_token, revision: revision.to_string() })
+    }
+
+    async fn revoke_key(&self, call: &Call, request: pb::RevokeApiKeyRequest) -> Result<pb::RevokeApiKeyResponse> {
+        let (view, revision) = self.app.revoke_api_key(&call.caller, &request.key_id, &request.request_id).await?;
+        Ok(pb::RevokeApiKeyResponse { key: Some(api_key::to_pb(&view)), revision: revision.to_string() })
+    }
+
     fn back_up(&self, call: &Call, request: pb::CreateBackupRequest) -> Result<BoxStream<pb::CreateBackupResponse>> {
-        let steps = ReceiverStream::new(self.app.create_backup(request.directory.into())?);
+        let steps = ReceiverStream::new(self.app.create_backup(&call.caller, request.directory.into())?);
         let call = call.clone();
         Ok(Box::pin(steps.map(move |step| step.map(backup::message).map_err(|error| call.refuse(error)))))
     }
@@ -95,5 +113,29 @@ impl AdminService for Admin {
     ) -> std::result::Result<Response<Self::CreateBackupStream>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.back_up(&call, request))
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> std::result::Result<Response<pb::CreateApiKeyResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.create_key(&call, request).await)
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> std::result::Result<Response<pb::ListApiKeysResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.list_keys(&call, request).await)
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> std::result::Result<Response<pb::RevokeApiKeyResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.revoke_key(&call, request).await)
     }
 }

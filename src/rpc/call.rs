@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::convert::personal::Personal;
 use super::status;
-use crate::app::{Caller, Error, Panicked, Result};
+use crate::app::{Caller, Credential, Error, Panicked, Result};
+use crate::domain::access::Scope;
+use crate::domain::time::Timestamp;
 
 /// Who asks, and under which name.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     /// Who asks.
     pub(super) caller: Caller,
+    /// What proved it, where that was asked for.
+    pub(super) credential: Option<Credential>,
     /// The name of the request in the log.
     pub(super) id: RequestId,
 }
@@ -43,6 +48,19 @@ impl Call {
             status::internal(&RequestId::Counted { server: 0, number: 0 }).into_status()
         })?;
         Ok((call, request.into_inner()))
+    }
+
+    /// Whether the credential of the call is still accepted.
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        self.credential.as_ref().is_none_or(|credential| credential.is_live(now))
+    }
+
+    /// A part of an answer as this caller may see it.
+    pub(super) fn shown<M: Personal>(&self, mut message: M) -> M {
+        if !self.caller.scopes.has(Scope::ProfilesPii) {
+            message.hide();
+        }
+        message
     }
 
     /// The answer of a use case as the wire carries it.

@@ -46,7 +46,7 @@ impl Events {
         let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let query = EventQuery { filter, page };
         let (page, revision) = self.app.list_events(&call.caller, &customer, &query, &read).await?;
-        let (events, next_page_token) = page::to_pb(page, |found| event::to_pb(found.clone()));
+        let (events, next_page_token) = page::to_pb(page, |found| call.shown(event::to_pb(found.clone())));
         Ok(pb::ListEventsResponse { events, next_page_token, revision: revision.to_string() })
     }
 
@@ -56,7 +56,7 @@ impl Events {
         let wanted = page::request(request.page_size, request.page_token, &violations);
         let read = read::without_purpose(&request.at_least_revision, violations);
         let (page, revision) = self.app.list_rejections(&call.caller, &request.source, &wanted, &read).await?;
-        let (rejections, next_page_token) = page::to_pb(page, rejection::to_pb);
+        let (rejections, next_page_token) = page::to_pb(page, |found| call.shown(rejection::to_pb(found)));
         Ok(pb::ListRejectionsResponse { rejections, next_page_token, revision: revision.to_string() })
     }
 }

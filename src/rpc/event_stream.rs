@@ -48,6 +48,7 @@ impl EventStream {
             };
             let answer = match request {
                 Ok(None) => return,
+                Ok(Some(_)) if !self.call.is_live(self.app.now()) => Err(status::unauthenticated().into_status()),
                 Ok(Some(request)) => self.take_in(request).await.map_err(|error| self.call.refuse(error)),
                 Err(unreadable) => Err(unreadable),
             };

@@ -1,8 +1,11 @@
 //! The gRPC surface: the only room that knows tonic and prost. It converts, calls and converts back; it decides nothing.
 
+mod access;
 mod admin_service;
 mod call;
+mod connection;
 mod convert;
+mod credentials;
 mod event_service;
 mod event_stream;
 mod export_stream;
@@ -12,6 +15,7 @@ mod layers;
 mod listen;
 mod options;
 pub mod pb;
+mod peers;
 mod prediction_service;
 mod privacy_service;
 mod profile_service;
@@ -21,9 +25,12 @@ mod segment_service;
 mod serve;
 mod status;
 mod stopping;
+mod token;
 mod training_service;
 mod watch_stream;
 
+pub use credentials::{CertificateName, CertificateRule, Credentials};
 pub use in_process::in_process;
-pub use options::RpcOptions;
+pub use options::{ConnectionLimits, MessageLimits, RpcOptions};
 pub use serve::serve;
+pub use token::{ExpectedClaims, Issuer, UnusableKeys};

@@ -77,7 +77,7 @@ impl Profiles {
         Ok(pb::MergeProfilesResponse {
             merge_id: if named { merged.record.id.to_string() } else { String::new() },
             profile: Some(viewer.show(&merged.found)),
-            outcomes: merge::outcomes(&merged),
+            outcomes: merge::outcomes(&merged).into_iter().map(|outcome| call.shown(outcome)).collect(),
             revision: merged.revision.to_string(),
         })
     }
@@ -97,7 +97,7 @@ impl Profiles {
         let wanted = page::request(request.page_size, request.page_token, &violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let (page, revision) = self.app.list_merges(&call.caller, &customer, &wanted, &read).await?;
-        let (merges, next_page_token) = page::to_pb(page, merge::record);
+        let (merges, next_page_token) = page::to_pb(page, |found| call.shown(merge::record(found)));
         Ok(pb::ListMergesResponse { merges, next_page_token, revision: revision.to_string() })
     }
 

@@ -4,14 +4,14 @@ use super::call::Call;
 use super::convert::mask::Mask;
 use super::convert::profile::{self, View};
 use super::pb;
-use crate::app::{App, Caller, Found, Result};
+use crate::app::{App, Found, Result};
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 
-/// Shows profiles as one reply wants them.
+/// Shows profiles as one reply wants them, and as the caller may see them.
 pub(super) struct Viewer<'a> {
     app: &'a App,
-    caller: &'a Caller,
+    call: &'a Call,
     mask: Mask,
     currency: Currency,
     now: Timestamp,
@@ -24,17 +24,19 @@ impl<'a> Viewer<'a> {
     /// When the settings cannot be read.
     pub(super) async fn new(app: &'a App, call: &'a Call, mask: Mask) -> Result<Self> {
         let currency = app.summary_currency(&call.caller).await?;
-        Ok(Self { app, caller: &call.caller, mask, currency, now: app.now() })
+        Ok(Self { app, call, mask, currency, now: app.now() })
     }
 
-    /// The whole of a profile, with who said what.
+    /// The whole of a profile, with who said what: for the customer, who may see all of it.
     pub(super) fn show_whole(&self, found: &Found) -> pb::Profile {
-        let view = View { mask: &self.mask, currency: &self.currency, now: self.now };
-        profile::whole(&view, found, |found| self.app.segment_of(self.caller, found))
+        profile::whole(&self.view(), found, |found| self.app.segment_of(&self.call.caller, found))
     }
 
     pub(super) fn show(&self, found: &Found) -> pb::Profile {
-        let view = View { mask: &self.mask, currency: &self.currency, now: self.now };
-        view.to_pb(found, |found| self.app.segment_of(self.caller, found))
+        self.call.shown(self.view().to_pb(found, |found| self.app.segment_of(&self.call.caller, found)))
+    }
+
+    fn view(&self) -> View<'_> {
+        View { mask: &self.mask, currency: &self.currency, now: self.now }
     }
 }

@@ -15,8 +15,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::admin_service::Admin;
 use super::event_service::Events;
 use super::health::{self, State};
-use super::layers::{Admission, GateLayer};
-use super::options::RpcOptions;
+use super::layers::{Admission, Door, GateLayer};
+use super::options::{MessageLimits, RpcOptions};
 use super::pb;
 use super::pb::admin_service_server::AdminServiceServer;
 use super::pb::event_service_server::EventServiceServer;
@@ -36,21 +36,6 @@ use crate::app::App;
 /// The layers, the outermost last.
 pub(super) type Layers = Stack<GateLayer, Stack<GrpcWebLayer, Stack<CorsLayer, Identity>>>;
 
-/// Bytes of a request; a gzip-compressed one counts as what it is inflated.
-const REQUEST_BYTES: usize = 1 << 20;
-/// Bytes of a request that holds a batch.
-const BATCH_BYTES: usize = 4 << 20;
-/// Bytes of a reply: what clients accept by default.
-const REPLY_BYTES: usize = 4 << 20;
-
-const STREAMS_PER_CONNECTION: u32 = 128;
-const HEADER_LIST_BYTES: u32 = 16 << 10;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection is asked to go after an hour, so that callers find a server that was added since. What it still
-/// carries is finished.
-const CONNECTION_AGE: Duration = Duration::from_secs(3_600);
-
 /// The full names of the services that health and reflection show.
 pub(super) const SERVICES: [&str; 7] = [
     pb::event_service_server::SERVICE_NAME,
@@ -66,37 +51,41 @@ pub(super) const SERVICES: [&str; 7] = [
 ///
 /// # Errors
 /// When the descriptors for reflection cannot be read, which the build has made.
-pub(super) fn router(app: App, options: &RpcOptions, stopping: Stopping) -> anyhow::Result<Router<Layers>> {
+pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopping) -> anyhow::Result<Router<Layers>> {
     let admission = Admission::new(options.requests_in_flight);
+    let messages = &options.messages;
     let mut routes = RoutesBuilder::default();
     add_services(&mut routes, &Parts { app: &app, options, admission: &admission, stopping: &stopping });
     add_reflection(&mut routes)?;
     let health = health::Server::new(State::new(app.clone(), stopping));
-    routes.add_service(health.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_BYTES));
+    routes.add_service(
+        health.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(messages.request_bytes),
+    );
+    let limits = &options.connections;
     let mut server = Server::builder()
         .accept_http1(true)
         .tcp_nodelay(true)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .max_connection_age(CONNECTION_AGE)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .http2_max_local_error_reset_streams(Some(64))
-        .http2_max_pending_accept_reset_streams(Some(20))
+        .max_concurrent_streams(limits.streams)
+        .max_connection_age(limits.age)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .http2_max_header_list_size(limits.header_list_bytes)
+        .http2_max_local_error_reset_streams(Some(limits.error_resets))
+        .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
         .layer(cors())
         .layer(GrpcWebLayer::new())
-        .layer(GateLayer::new(app, admission, options.request_timeout));
+        .layer(GateLayer::new(app, door, admission, options.request_timeout));
     Ok(server.add_routes(routes.routes()))
 }
 
 /// The same settings for a service of ours; only what a request may hold differs.
 macro_rules! serve {
-    ($server:ident, $service:expr, $request_bytes:expr) => {
+    ($server:ident, $service:expr, $request_bytes:expr, $reply_bytes:expr) => {
         $server::new($service)
             .accept_compressed(Gzip)
             .send_compressed(Gzip)
             .max_decoding_message_size($request_bytes)
-            .max_encoding_message_size(REPLY_BYTES)
+            .max_encoding_message_size($reply_bytes)
     };
 }
 
@@ -112,15 +101,16 @@ fn add_services(routes: &mut RoutesBuilder, parts: &Parts<'_>) {
     let Parts { app, options, admission, stopping } = *parts;
     let profiles = Profiles::new(app.clone(), stopping.clone(), options);
     let events = Events::new(app.clone(), admission.clone(), stopping.clone());
+    let MessageLimits { request_bytes: one, batch_bytes: many, reply_bytes: reply } = options.messages;
     let training = Training::new(app.clone(), stopping.clone());
     routes
-        .add_service(serve!(EventServiceServer, events, BATCH_BYTES))
-        .add_service(serve!(ProfileServiceServer, profiles, BATCH_BYTES))
-        .add_service(serve!(SegmentServiceServer, Segments::new(app.clone()), REQUEST_BYTES))
-        .add_service(serve!(PredictionServiceServer, Predictions::new(app.clone()), BATCH_BYTES))
-        .add_service(serve!(TrainingServiceServer, training, REQUEST_BYTES))
-        .add_service(serve!(PrivacyServiceServer, Privacy::new(app.clone()), REQUEST_BYTES))
-        .add_service(serve!(AdminServiceServer, Admin::new(app.clone()), REQUEST_BYTES));
+        .add_service(serve!(EventServiceServer, events, many, reply))
+        .add_service(serve!(ProfileServiceServer, profiles, many, reply))
+        .add_service(serve!(SegmentServiceServer, Segments::new(app.clone()), one, reply))
+        .add_service(serve!(PredictionServiceServer, Predictions::new(app.clone()), many, reply))
+        .add_service(serve!(TrainingServiceServer, training, one, reply))
+        .add_service(serve!(PrivacyServiceServer, Privacy::new(app.clone()), one, reply))
+        .add_service(serve!(AdminServiceServer, Admin::new(app.clone()), one, reply));
 }
 
 fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {

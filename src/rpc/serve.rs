@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::layers::Door;
 use super::listen::Incoming;
 use super::options::RpcOptions;
 use super::router::router;
@@ -27,12 +28,12 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let (stop, mut stopped) = stopping();
     let (close, closed) = watch::channel(false);
-    let router = router(app, &options, stopped.clone())?;
+    let router = router(app, Door::Guarded(options.credentials.clone()), &options, stopped.clone())?;
     let shutdown = async move {
         shutdown.await;
         stop.begin();
     };
-    let serving = router.serve_with_incoming_shutdown(Incoming::new(listener, closed), shutdown);
+    let serving = router.serve_with_incoming_shutdown(Incoming::new(listener, &options, closed), shutdown);
     tokio::pin!(serving);
     let patience = async {
         stopped.begun().await;

@@ -11,6 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use super::call::RequestId;
 use super::pb;
 use crate::app::{Error, Invalid, Reason, Resource, chain};
+use crate::domain::access::Scopes;
 use crate::domain::training::{TrainingFailureReason, TrainingRun, TrainingState};
 use crate::domain::violation::{Violation, ViolationReason};
 
@@ -76,6 +77,18 @@ pub(super) fn of_run(run: &TrainingRun) -> Option<tonic_types::Status> {
 /// The metadata name a workspace that cannot be one.
 pub(super) fn workspace_invalid(fault: impl std::fmt::Display) -> Refused {
     Refused::new(Code::InvalidArgument, ErrorReason::WorkspaceInvalid, format!("rapport-workspace: {fault}"))
+}
+
+/// There is no credential, or none that is valid. Which of them it is helps only those who try others.
+pub(super) fn unauthenticated() -> Refused {
+    let message = "this server asks for a credential: send `authorization: Bearer …` with a key that is valid";
+    Refused::new(Code::Unauthenticated, ErrorReason::Unauthenticated, message)
+}
+
+/// The credential does not allow the method.
+pub(super) fn scope_missing(missing: Scopes) -> Refused {
+    let message = format!("the credential lacks what this method needs: {missing}");
+    Refused::new(Code::PermissionDenied, ErrorReason::PermissionDenied, message).about("scope", &missing.to_string())
 }
 
 /// There is more work than the server takes on.
@@ -182,6 +195,7 @@ fn of_missing(resource: Resource, name: &str, message: &str) -> Refused {
         Resource::Model => (ErrorReason::ModelNotFound, "rapport.v1.Model"),
         Resource::TrainingRun => (ErrorReason::TrainingRunNotFound, "rapport.v1.TrainingRun"),
         Resource::Merge => (ErrorReason::MergeNotFound, "rapport.v1.MergeRecord"),
+        Resource::ApiKey => (ErrorReason::ApiKeyNotFound, "rapport.v1.ApiKey"),
     };
     Refused::new(Code::NotFound, reason, message).resource(resource_type, name)
 }
@@ -220,6 +234,8 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused.details.add_quota_failure_violation("backups", reason.to_string());
             refused
         }
+        Reason::OperatorOnly | Reason::OtherWorkspace => refused(ErrorReason::PermissionDenied),
+        Reason::ApiKeyLimit => refused(ErrorReason::ApiKeyLimitReached).precondition("keys"),
         Reason::EtagMismatch => refused(ErrorReason::EtagMismatch),
         Reason::StorageFull => {
             let mut refused = refused(ErrorReason::StorageFull);

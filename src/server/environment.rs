@@ -4,6 +4,8 @@ use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
 const PREFIX: &str = "RAPPORT_";
+/// Variables that the commands read when they call a running server; they are no part of its configuration.
+const OF_CLIENTS: [&str; 2] = ["RAPPORT_API_KEY", "RAPPORT_CA_FILE"];
 
 /// The variable of a key.
 pub(super) fn variable(key: &str) -> String {
@@ -40,7 +42,8 @@ pub(super) fn overlay(
     variables: impl Iterator<Item = (String, String)>,
 ) -> anyhow::Result<()> {
     let keys = keys(defaults);
-    for (name, text) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
+    let is_ours = |name: &str| name.starts_with(PREFIX) && !OF_CLIENTS.contains(&name);
+    for (name, text) in variables.filter(|(name, _)| is_ours(name)) {
         let Some(key) = keys.iter().find(|key| variable(key) == name) else {
             bail!("the environment variable {name} names no key of the configuration");
         };
@@ -51,6 +54,12 @@ pub(super) fn overlay(
             Some(Value::Float(_)) => Value::Float(text.parse().with_context(|| format!("{name} must be a number"))?),
             Some(Value::Boolean(_)) => {
                 Value::Boolean(text.parse().with_context(|| format!("{name} must be true or false"))?)
+            }
+            // Lists of tables are written as a configuration file writes them on one line.
+            Some(Value::Array(_)) => {
+                let line: Result<Table, _> = format!("value = {text}").parse();
+                let value = line.ok().and_then(|mut table| table.remove("value"));
+                value.with_context(|| format!("{name} must be a list in TOML"))?
             }
             _ => Value::String(text),
         };

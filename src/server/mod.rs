@@ -1,12 +1,17 @@
 //! Wires the rooms to a server: configuration, telemetry, start and stop. The only room that names a store adapter.
 
 pub mod config;
+mod credentials;
+mod digest_key;
 mod environment;
 mod expiry;
+mod keys;
 mod models;
 mod refusal;
+mod reload;
 mod running;
 pub mod telemetry;
+mod tls;
 mod upkeep;
 
 pub use crate::store::embedded::OnReplay;

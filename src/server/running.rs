@@ -5,16 +5,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use super::config::Config;
-use super::refusal::refusal;
-use super::{expiry, models};
+use super::config::{Config, Limits};
+use super::refusal::{Refusal, refusal};
+use super::reload::{self, Files};
+use super::{credentials, digest_key, expiry, keys, models, tls};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
-use crate::rpc::{self, RpcOptions};
+use crate::rpc::{self, ConnectionLimits, MessageLimits, RpcOptions};
 use crate::store::embedded::{DiskLimits, EmbeddedStore, OnReplay, Options};
 
 /// A server at work.
@@ -27,6 +28,10 @@ pub struct Server {
     expiry: Option<JoinHandle<()>>,
     /// The job that looks after models.
     models: JoinHandle<()>,
+    /// The job that writes down when keys were used.
+    keys: JoinHandle<()>,
+    /// The job that reads certificates again.
+    reload: JoinHandle<()>,
     drain_timeout: Duration,
 }
 
@@ -48,15 +53,31 @@ impl Server {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
+        let mut options = rpc_options(config);
+        let (trusted, issuers) = credentials::load(&config.auth)?;
+        let mut files = Files { tls: None, issuers };
+        if config.speaks_tls() {
+            let spoken = tls::load(&config.tls).map_err(|fault| Refusal::new(format!("tls: {fault:#}")))?;
+            let (sender, receiver) = watch::channel(Arc::new(spoken));
+            options.tls = Some(receiver);
+            files.tls = Some((config.tls.clone(), sender));
+        }
         let app = open(config, on_replay).await?;
+        let asks = app.has_keys() || !config.auth.certificates.is_empty() || !config.auth.issuers.is_empty();
+        if !asks && !address.ip().is_loopback() {
+            app.shut_down().await?;
+            return Err(Refusal::new(no_keys(config, address)).into());
+        }
+        options.credentials = trusted;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             let _asked_or_dropped = stopped.await;
         };
-        let serving = tokio::spawn(rpc::serve(app.clone(), rpc_options(config), listener, stopped));
+        let serving = tokio::spawn(rpc::serve(app.clone(), options, listener, stopped));
         let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
-        let models = models::start(app.clone());
-        Ok(Self { app, address, stop, serving, expiry, models, drain_timeout: config.drain_timeout() })
+        let (models, keys) = (models::start(app.clone()), keys::start(app.clone()));
+        let reload = reload::start(files);
+        Ok(Self { app, address, stop, serving, expiry, models, keys, reload, drain_timeout: config.drain_timeout() })
     }
 
     /// Where the server listens.
@@ -74,6 +95,8 @@ impl Server {
             expiry.abort();
         }
         self.models.abort();
+        self.keys.abort();
+        self.reload.abort();
         let trained = tokio::time::timeout(self.drain_timeout, self.app.stop_training());
         let (served, trained) = tokio::join!(self.serving, trained);
         if trained.is_err() {
@@ -149,7 +172,18 @@ async fn open(config: &Config, on_replay: OnReplay) -> anyhow::Result<App> {
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await?;
     let store = opened.map_err(|error| refusal(error, &config.data_dir))?;
-    Ok(App::start(Arc::new(store), context).await?)
+    let digest_key = digest_key::load(config, &*context)?;
+    Ok(App::start_with(Arc::new(store), context, digest_key).await?)
+}
+
+/// Why a server that would ask nobody who they are does not listen where strangers are.
+fn no_keys(config: &Config, address: SocketAddr) -> String {
+    let directory = config.data_dir.display();
+    format!(
+        "there are no keys, so that anyone who reaches {address} could read and change customers: make one with `rapport \
+         keys create --scopes admin --data-dir {directory}`, configure auth.certificates or auth.issuers, or listen on a \
+         loopback address such as 127.0.0.1:50051"
+    )
 }
 
 fn rpc_options(config: &Config) -> RpcOptions {
@@ -157,6 +191,33 @@ fn rpc_options(config: &Config) -> RpcOptions {
         requests_in_flight: config.limits.requests_in_flight,
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
         drain_timeout: config.drain_timeout(),
+        stalled_send_timeout: Duration::from_millis(config.limits.stalled_send_timeout_ms),
+        messages: MessageLimits {
+            request_bytes: config.limits.request_bytes,
+            batch_bytes: config.limits.batch_bytes,
+            reply_bytes: config.limits.reply_bytes,
+        },
+        connections: connection_limits(&config.limits),
         ..RpcOptions::default()
+    }
+}
+
+fn connection_limits(limits: &Limits) -> ConnectionLimits {
+    let millis = Duration::from_millis;
+    ConnectionLimits {
+        per_peer: limits.connections_per_peer,
+        requests: limits.requests_per_connection,
+        streams: limits.streams_per_connection,
+        header_list_bytes: limits.header_list_bytes,
+        error_resets: limits.error_resets,
+        pending_resets: limits.pending_resets,
+        handshake_timeout: millis(limits.handshake_timeout_ms),
+        first_byte_timeout: millis(limits.first_byte_timeout_ms),
+        idle_timeout: millis(limits.idle_timeout_ms),
+        stalled_timeout: millis(limits.stalled_connection_timeout_ms),
+        keepalive_interval: millis(limits.keepalive_interval_ms),
+        keepalive_timeout: millis(limits.keepalive_timeout_ms),
+        age: millis(limits.connection_age_ms),
+        age_grace: millis(limits.connection_age_grace_ms),
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct Snapshot {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { workspace: "acme".parse().expect("a workspace name") }
+    Caller::unrestricted("acme".parse().expect("a workspace name"))
 }
 
 impl System {

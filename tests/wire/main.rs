@@ -2,14 +2,17 @@
 //!
 //! One binary, because each would link the whole server again.
 
+mod auth;
 mod backup;
 mod consent;
 mod errors;
 mod events;
 mod export;
 mod faults;
+mod hardening;
 mod history;
 mod identity;
+mod isolation;
 mod labels;
 mod model_life;
 mod predictions;
@@ -17,6 +20,7 @@ mod profiles;
 mod settings;
 mod support;
 mod surveys;
+mod tls;
 mod training;
 mod transport;
 mod value;

@@ -55,6 +55,13 @@ pub(crate) struct TestClock {
     ahead_micros: AtomicI64,
 }
 
+/// A channel that shows a credential.
+pub(crate) type Shown = InterceptedService<Channel, Bearer>;
+
+/// Shows a credential with every request.
+#[derive(Clone)]
+pub(crate) struct Bearer(AsciiMetadataValue);
+
 /// Names the workspace of every request.
 #[derive(Clone)]
 pub(crate) struct Workspace(AsciiMetadataValue);
@@ -107,6 +114,25 @@ impl TestApp {
 
     pub(crate) fn admin(&self) -> AdminServiceClient<Wire> {
         AdminServiceClient::new(self.wire())
+    }
+
+    /// A channel that shows a credential with every call and names no workspace.
+    pub(crate) fn shown(&self, credential: &str) -> Shown {
+        let value = format!("Bearer {credential}").parse().expect("text");
+        InterceptedService::new(self.channel.clone(), Bearer(value))
+    }
+
+    /// Makes a key by the way of a caller in the same process, whom nobody asks for one, and gives back its id and
+    /// what a program shows.
+    pub(crate) async fn key(&self, workspace: &str, scopes: &[&str]) -> (String, String) {
+        let channel = rpc::in_process(self.app.clone(), RpcOptions::default()).expect("set up");
+        let request = pb::CreateApiKeyRequest {
+            workspace: workspace.to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            ..Default::default()
+        };
+        let made = AdminServiceClient::new(channel).create_api_key(request).await.expect("made").into_inner();
+        (made.key_id, made.api_key)
     }
 
     /// Sends events and gives back what became of each.
@@ -183,6 +209,13 @@ impl Context for TestClock {
         let mut bytes = [0; 10];
         bytes[2..].copy_from_slice(&self.ids.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The contract's messages to the domain's types and back, one file per resource. Nothing is decided here: a
 //! conversion either has a meaning in the domain or becomes a violation that names the field and the limit.
 
+pub(super) mod api_key;
 pub(super) mod backup;
 pub(super) mod change;
 pub(super) mod consent;
@@ -13,6 +14,7 @@ pub(super) mod model;
 pub(super) mod money;
 pub(super) mod page;
 pub(super) mod payload;
+pub(super) mod personal;
 pub(super) mod prediction;
 pub(super) mod profile;
 pub(super) mod read;

@@ -10,9 +10,9 @@ use tonic::body::Body;
 use tonic::codegen::Bytes;
 
 use super::complete::complete;
-use super::shed::Place;
+use super::gate::Held;
 use super::trace::Visit;
-use crate::rpc::status;
+use crate::rpc::status::{self, Refused};
 
 /// An answer on its way: it holds the place of its request, notes the code in its trailers, and ends when the
 /// deadline of a stream is over.
@@ -20,12 +20,30 @@ pub(super) struct Watched {
     body: Option<Body>,
     deadline: Option<Pin<Box<Sleep>>>,
     visit: Visit,
-    _place: Place,
+    held: Held,
 }
 
 impl Watched {
-    pub(super) fn new(body: Body, deadline: Option<Pin<Box<Sleep>>>, visit: Visit, place: Place) -> Self {
-        Self { body: Some(body), deadline, visit, _place: place }
+    pub(super) fn new(body: Body, deadline: Option<Pin<Box<Sleep>>>, visit: Visit, mut held: Held) -> Self {
+        // The head of the answer: a client that takes nothing at all does not even ask for what follows it.
+        held.place.handed();
+        Self { body: Some(body), deadline, visit, held }
+    }
+
+    /// Whether the credential that opened the stream is still accepted. It is asked with each message, so that nothing
+    /// is shown any more once a key is revoked.
+    fn is_allowed(&self) -> bool {
+        self.held.credential.as_ref().is_none_or(|credential| credential.is_live(self.visit.now()))
+    }
+
+    /// The end of an answer before its own end.
+    fn end(&mut self, refused: Refused) -> Result<Frame<Bytes>, tonic::Status> {
+        self.body = None;
+        let status = refused.into_status();
+        self.visit.note_code(status.code());
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers)?;
+        Ok(Frame::trailers(trailers))
     }
 
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
@@ -42,15 +60,17 @@ impl http_body::Body for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         if self.body.is_some() && self.is_overdue(context) {
-            self.body = None;
-            let overdue = status::deadline_exceeded().into_status();
-            self.visit.note_code(overdue.code());
-            let mut trailers = HeaderMap::new();
-            overdue.add_header(&mut trailers)?;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(self.end(status::deadline_exceeded())));
         }
+        self.held.place.taken();
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
+        if frame.is_some() && !self.is_allowed() {
+            return Poll::Ready(Some(self.end(status::unauthenticated())));
+        }
+        if frame.is_some() {
+            self.held.place.handed();
+        }
         Poll::Ready(frame.map(|frame| {
             frame.map(|mut frame| {
                 let Self { visit, .. } = &mut *self;

@@ -12,10 +12,11 @@ use tower::{Layer, Service};
 
 use super::body::Watched;
 use super::complete::complete;
+use super::deadline;
+use super::identify::{Door, Doorkeeper, Known};
 use super::shed::{Admission, Place};
 use super::trace::{Names, Visit};
-use super::{deadline, workspace};
-use crate::app::{App, Caught};
+use crate::app::{App, Caught, Credential};
 use crate::rpc::call::Call;
 use crate::rpc::status::{self, Refused};
 
@@ -33,13 +34,15 @@ pub(in crate::rpc) struct Gate<S> {
 struct Keeper {
     app: App,
     admission: Admission,
+    doorkeeper: Doorkeeper,
     names: Names,
     unary_timeout: Duration,
 }
 
 impl GateLayer {
-    pub(in crate::rpc) fn new(app: App, admission: Admission, unary_timeout: Duration) -> Self {
-        Self(Arc::new(Keeper { names: Names::new(&app), app, admission, unary_timeout }))
+    pub(in crate::rpc) fn new(app: App, door: Door, admission: Admission, unary_timeout: Duration) -> Self {
+        let (names, doorkeeper) = (Names::new(&app), Doorkeeper::new(app.clone(), door));
+        Self(Arc::new(Keeper { app, admission, doorkeeper, names, unary_timeout }))
     }
 }
 
@@ -67,29 +70,38 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = self.keeper.names.of(request.headers());
         let mut visit = Visit::new(&self.keeper.app, id, request.uri().clone());
-        let place = match self.keeper.let_in(&mut request, &mut visit) {
-            Ok(place) => place,
+        let held = match self.keeper.let_in(&mut request, &mut visit) {
+            Ok(held) => held,
             Err(refused) => return Box::pin(std::future::ready(Ok(refusal(refused, &mut visit)))),
         };
         let time = deadline::limit(visit.path(), request.headers(), self.keeper.unary_timeout);
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(watch(answer, time, visit, place).await) })
+        Box::pin(async move { Ok(watch(answer, time, visit, held).await) })
     }
 }
 
 impl Keeper {
-    /// Finds a place for a request and says in its extensions who asks.
-    fn let_in(&self, request: &mut Request<Body>, visit: &mut Visit) -> Result<Place, Refused> {
-        let place = self.admission.admit(visit.path(), request.extensions()).ok_or_else(status::overloaded)?;
-        let caller = workspace::caller(visit.path(), request.headers()).map_err(status::workspace_invalid)?;
+    /// Says in the extensions of a request who asks, and finds a place for it. Whoever may not ask takes no place.
+    fn let_in(&self, request: &mut Request<Body>, visit: &mut Visit) -> Result<Held, Refused> {
+        let known = self.doorkeeper.identify(visit.path(), request.headers(), request.extensions())?;
+        let Known { caller, credential } = known;
         visit.note_workspace(&caller.workspace);
-        request.extensions_mut().insert(Call { caller, id: visit.id.clone() });
-        Ok(place)
+        let place = self.admission.admit(visit.path(), request.extensions()).ok_or_else(status::overloaded)?;
+        request.extensions_mut().insert(Call { caller, credential: credential.clone(), id: visit.id.clone() });
+        Ok(Held { place, credential: credential.filter(|_| deadline::is_stream(visit.path())) })
     }
 }
 
+/// What a request holds until it is answered.
+pub(super) struct Held {
+    /// Its place among those at work.
+    pub(super) place: Place,
+    /// What a long answer must still be allowed by while it goes on.
+    pub(super) credential: Option<Credential>,
+}
+
 /// Waits for the answer as long as there is time, and goes on watching its body.
-async fn watch<F>(answer: F, time: Option<Duration>, mut visit: Visit, place: Place) -> Response<Body>
+async fn watch<F>(answer: F, time: Option<Duration>, mut visit: Visit, held: Held) -> Response<Body>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
@@ -116,7 +128,7 @@ where
         visit.note_code(code);
     }
     let deadline = deadline.filter(|_| deadline::is_stream(visit.path()));
-    response.map(|body| Body::new(Watched::new(body, deadline, visit, place)))
+    response.map(|body| Body::new(Watched::new(body, deadline, visit, held)))
 }
 
 fn refusal(refused: Refused, visit: &mut Visit) -> Response<Body> {

@@ -5,9 +5,12 @@ mod body;
 mod complete;
 mod deadline;
 mod gate;
+mod identify;
 mod shed;
 mod trace;
-mod workspace;
+mod traffic;
 
 pub(super) use gate::GateLayer;
-pub(super) use shed::{Admission, ConnectionSlots};
+pub(super) use identify::Door;
+pub(super) use shed::{Admission, PeerState};
+pub(super) use traffic::TICKS;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use http::Extensions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::traffic::{Passage, Traffic};
+use crate::domain::access::Principal;
+
 /// The path of health checks: they are answered however busy the server is.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Requests of one stream that may be unanswered while the server has room.
@@ -18,14 +21,19 @@ pub(in crate::rpc) struct Admission {
     in_all: usize,
 }
 
-/// The places for requests of one connection; a request finds them among its extensions.
+/// Who is at the other end of a connection, and what of theirs is at work; a request finds it among its extensions.
 #[derive(Clone)]
-pub(in crate::rpc) struct ConnectionSlots(Arc<Semaphore>);
+pub(in crate::rpc) struct PeerState {
+    places: Arc<Semaphore>,
+    traffic: Arc<Traffic>,
+    principal: Option<Arc<Principal>>,
+}
 
 /// A request's places; they are free again when this is dropped.
 pub(super) struct Place {
     _server: Option<OwnedSemaphorePermit>,
     _connection: Option<OwnedSemaphorePermit>,
+    passage: Option<Passage>,
 }
 
 impl Admission {
@@ -35,15 +43,17 @@ impl Admission {
 
     /// A place for a request, if there is one.
     pub(super) fn admit(&self, path: &str, extensions: &Extensions) -> Option<Place> {
+        let peer = extensions.get::<PeerState>();
+        let passage = peer.map(|peer| Passage::begin(&peer.traffic));
         if path.starts_with(HEALTH) {
-            return Some(Place { _server: None, _connection: None });
+            return Some(Place { _server: None, _connection: None, passage });
         }
-        let connection = match extensions.get::<ConnectionSlots>() {
-            Some(slots) => Some(Arc::clone(&slots.0).try_acquire_owned().ok()?),
+        let connection = match peer {
+            Some(peer) => Some(Arc::clone(&peer.places).try_acquire_owned().ok()?),
             None => None,
         };
         let server = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { _server: Some(server), _connection: connection })
+        Some(Place { _server: Some(server), _connection: connection, passage })
     }
 
     /// How many requests of one stream may be unanswered now: fewer once less than half of the places are free.
@@ -54,9 +64,30 @@ impl Admission {
     }
 }
 
-impl ConnectionSlots {
-    pub(in crate::rpc) fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+impl PeerState {
+    /// A peer with places for so many requests, and whoever its certificate speaks for.
+    pub(in crate::rpc) fn new(places: usize, principal: Option<Arc<Principal>>) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), traffic: Arc::default(), principal }
+    }
+
+    pub(in crate::rpc) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(super) fn principal(&self) -> Option<&Arc<Principal>> {
+        self.principal.as_ref()
+    }
+}
+
+impl Place {
+    /// The wire asks for the next message of the answer.
+    pub(super) fn taken(&mut self) {
+        self.passage.iter_mut().for_each(Passage::taken);
+    }
+
+    /// A message of the answer was handed to the wire.
+    pub(super) fn handed(&mut self) {
+        self.passage.iter_mut().for_each(Passage::handed);
     }
 }
 
@@ -80,7 +111,7 @@ mod tests {
     fn one_connection_does_not_get_all_places() {
         let admission = Admission::new(3);
         let mut extensions = Extensions::new();
-        extensions.insert(ConnectionSlots::new(1));
+        extensions.insert(PeerState::new(1, None));
         let _place = admission.admit(PATH, &extensions).expect("free");
         assert!(admission.admit(PATH, &extensions).is_none());
         assert!(admission.admit(PATH, &Extensions::new()).is_some());

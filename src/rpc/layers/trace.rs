@@ -57,6 +57,10 @@ impl Visit {
         self.code = Some(code);
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.app.now()
+    }
+
     pub(super) fn path(&self) -> &str {
         self.path.path()
     }

@@ -12,9 +12,18 @@ use crate::store::embedded::meter::Meter;
 use crate::store::embedded::{artifacts, checkpoints, manifest, space};
 use crate::store::{Error, Result};
 
-/// What a data directory consists of, beside what is being verified in.
-const OURS: [&str; 7] =
-    [manifest::NAME, files::LOCK, space::RESERVE, "journal", "index", artifacts::DIRECTORY, checkpoints::DIRECTORY];
+/// What a data directory consists of, beside what is being verified in. The key of the digests of API keys is the
+/// server's, who keeps it beside the data and out of every backup.
+const OURS: [&str; 8] = [
+    "auth.key",
+    manifest::NAME,
+    files::LOCK,
+    space::RESERVE,
+    "journal",
+    "index",
+    artifacts::DIRECTORY,
+    checkpoints::DIRECTORY,
+];
 
 /// Leftovers, foreign files and damaged artifacts.
 pub(super) fn look(directory: &Path, meter: &mut Meter<'_>) -> Result<Vec<Finding>> {
