@@ -1,7 +1,8 @@
 //! What the models cost, and how well they do on a file of numbers.
 //!
 //! ```text
-//! cargo bench --bench models                   # fits and answers on 100,000 generated rows of 30 columns
+//! cargo bench --bench models                   # fits and answers on 100,000 generated rows of 30 columns, and predictions
+//! cargo bench --bench models -- predictions    # only whole predictions, with features and reasons in words
 //! cargo bench --bench models -- speed PYTHON   # the same, beside scikit-learn in that Python, in one run
 //! cargo bench --bench models -- kmeans PYTHON  # segments of 1,000,000 rows of 20 columns, beside scikit-learn
 //! cargo bench --bench models -- folds FILE...  # five folds: CSV of numbers, `label` is 0 or 1, `group` stays together
@@ -24,6 +25,11 @@ use rapport::models::evaluation::{Ranking, Scores, brier, expected_calibration_e
 use rapport::models::logistic::{Logistic, Row};
 use rustix::time::{ClockId, clock_gettime};
 
+#[path = "support/company.rs"]
+mod company;
+
+use company::{Company, Law};
+
 const ROWS: usize = 100_000;
 const COLUMNS: usize = 30;
 const TREES: usize = 100;
@@ -36,13 +42,14 @@ fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [] | ["speed"] => speed(None),
+        ["predictions"] => predictions(),
         ["speed", python] => speed(Some(python)),
         ["kmeans", python] => kmeans(python),
         ["folds", ref files @ ..] if !files.is_empty() => {
             files.iter().try_for_each(|file| folds(Path::new(file)))?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => bail!("there are `speed [PYTHON]`, `kmeans PYTHON` and `folds FILE...`"),
+        _ => bail!("there are `predictions`, `speed [PYTHON]`, `kmeans PYTHON` and `folds FILE...`"),
     }
 }
 
@@ -123,13 +130,7 @@ fn speed(python: Option<&str>) -> anyhow::Result<ExitCode> {
     let (_, trees_answer) = least_of_three(|| answer_all(&table, explain))?;
 
     let mut missed = false;
-    let mut say = |name: &str, found: f64, unit: &str, target: Option<f64>| {
-        let reached = target.is_none_or(|target| found <= target);
-        missed |= !reached;
-        let word = if reached { "reached" } else { "MISSED" };
-        let target = target.map(|target| format!("<= {target}  {word}")).unwrap_or_default();
-        println!("{name:48}  {found:9.3} {unit:3}  {target}");
-    };
+    let mut say = |name: &str, found: f64, unit: &str, target: Option<f64>| missed |= !print(name, found, unit, target);
     say("logistic: fit of 100,000 x 30", logistic_time.as_secs_f64(), "s", None);
     say("boosting: fit of 100,000 x 30, 100 trees", boosting_time.as_secs_f64(), "s", None);
     say("logistic: log-odds of a row", micros(linear_answer), "us", Some(2.0));
@@ -141,6 +142,38 @@ fn speed(python: Option<&str>) -> anyhow::Result<ExitCode> {
         };
         say("logistic: CPU time against scikit-learn's", ratio("logistic", logistic_time)?, "x", Some(2.0));
         say("boosting: CPU time against scikit-learn's", ratio("boosting", boosting_time)?, "x", Some(1.5));
+    }
+    let predictions = predictions()?;
+    Ok(if missed { ExitCode::FAILURE } else { predictions })
+}
+
+/// Prints a figure beside its target; false where it is missed.
+fn print(name: &str, found: f64, unit: &str, target: Option<f64>) -> bool {
+    let reached = target.is_none_or(|target| found <= target);
+    let word = if reached { "reached" } else { "MISSED" };
+    let target = target.map(|target| format!("<= {target}  {word}")).unwrap_or_default();
+    println!("{name:56}  {found:9.3} {unit:3}  {target}");
+    reached
+}
+
+/// What it takes to turn a profile into an answer: features, score, and each reason with its value in words.
+fn predictions() -> anyhow::Result<ExitCode> {
+    const TURNS: usize = 20;
+    let mut missed = false;
+    for (law, kind, target) in [(Law::Additive, "logistic", 2.0), (Law::Together, "boosting", 20.0)] {
+        for traits in [0, 12] {
+            let company = Company::new(law, traits, SEED)?;
+            let ask = || {
+                let asked = (0..TURNS).flat_map(|_| &company.states);
+                let reasons =
+                    asked.map(|state| black_box(company.model.predict(state, company.now)).contributions.len());
+                Ok::<usize, anyhow::Error>(reasons.sum())
+            };
+            let (reasons, took) = least_of_three(ask)?;
+            let asked = (TURNS * company.states.len()) as f64;
+            let name = format!("{kind}: prediction, {traits} traits, {:.0} reasons", reasons as f64 / asked);
+            missed |= !print(&name, took.as_secs_f64() * 1e6 / asked, "us", Some(target));
+        }
     }
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

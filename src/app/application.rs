@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::{Error, Reason, Result};
+use super::failed_looks::FailedLooks;
 use super::keyring::{DigestKey, Keyring};
 use super::lanes::Lanes;
 use super::refusals::Refusals;
@@ -21,6 +22,7 @@ pub struct App {
     pub(super) context: Arc<dyn Context>,
     pub(super) registry: Arc<Registry>,
     pub(super) trainer: Arc<Trainer>,
+    pub(super) failed_looks: Arc<FailedLooks>,
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
@@ -49,6 +51,7 @@ impl App {
             start_time: context.now(),
             registry: Arc::new(Registry::default()),
             trainer: Arc::new(Trainer::start()),
+            failed_looks: Arc::default(),
             resolvers: Arc::default(),
             lanes: Arc::default(),
             refusals: Arc::default(),

@@ -55,7 +55,7 @@ struct Followed {
 
 impl App {
     /// Looks again at every model whose last look is a day old or older than its last training. One workspace after the
-    /// other, and never beside a training.
+    /// other, and never beside a training. A model whose look fails is left alone for an hour.
     ///
     /// # Errors
     /// When the store fails.
@@ -68,6 +68,7 @@ impl App {
                 let looked = tokio::task::spawn_blocking(move || look.at(followed)).await;
                 if let Err(problem) = looked.unwrap_or_else(|lost| Err(Error::Internal(lost_work(&lost).into()))) {
                     tracing::warn!(%workspace, model_version = %version, error = %chain(&problem), "a model was not followed up");
+                    self.failed_looks.add(&workspace, &version, self.context.now());
                 }
             }
         }
@@ -82,7 +83,7 @@ impl App {
                 promoted.push((version, end));
             }
         }
-        let mut due = Vec::new();
+        let (mut due, now) = (Vec::new(), self.context.now());
         for kind in ModelKind::ALL {
             let active = self.answering(workspace, kind).await?;
             let mut answered: Vec<&(ModelVersion, Timestamp)> =
@@ -102,7 +103,8 @@ impl App {
                     followed_at: follower.filter(|_| !is_active),
                     seen: self.stored_follow_up(workspace, &version).await?,
                 };
-                if followed.is_due(self.context.now()) && (is_active || kind == ModelKind::Churn) {
+                let is_pausing = self.failed_looks.are_recent(workspace, &version, now);
+                if followed.is_due(now) && !is_pausing && (is_active || kind == ModelKind::Churn) {
                     due.push(followed);
                 }
             }

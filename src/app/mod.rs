@@ -10,6 +10,7 @@ mod customer;
 mod error;
 mod expire_history;
 mod export_customer;
+mod failed_looks;
 mod follow_up;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -2,12 +2,13 @@
 
 use super::train::{Job, READING, Stop, Trained};
 use crate::models::artifact::Model;
-use crate::models::survey::{self, Question, SurveyAnswers};
+use crate::models::survey::{self, Question, SurveyAnswers, SurveyParameters};
 
 impl Job {
     pub(super) fn train_survey(&self, question: Question) -> Result<Trained, Stop> {
         let now = self.now();
-        let mut answers = SurveyAnswers::new(question, now, self.parameters.seed);
+        let (seed, excluded) = (self.parameters.seed, self.parameters.excluded_traits.clone());
+        let mut answers = SurveyAnswers::new(question, SurveyParameters { now, seed, excluded });
         self.for_each_profile(self.part(0.0, READING), |profiles| {
             for (profile, history) in profiles.iter().zip(self.histories(profiles)?) {
                 // The horizon may have moved beyond it since the run was asked for.

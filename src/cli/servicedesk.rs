@@ -200,23 +200,24 @@ impl Case {
         solved
     }
 
-    /// Few answer, and those who had it hard answer with lower scores.
+    /// Few answer, and those who had it hard answer with lower scores. The questionnaire asks how satisfied they are and how
+    /// easy it was.
     fn answer_survey(&mut self, desk: &mut Desk) {
         if !desk.random.gen_bool(0.22) {
             return;
         }
         self.later(desk, 6.0);
-        let noise = desk.random.gen_range(-1.2..1.2);
-        let (kind, top) =
-            if desk.random.gen_bool(0.5) { (pb::SurveyKind::Csat, 5.0) } else { (pb::SurveyKind::Ces, 7.0) };
-        let ease: f64 = top - (self.hardship * 0.9 + f64::from(self.steps) * 0.15) + noise;
-        let payload = Payload::SurveyResponse(pb::SurveyResponse {
-            kind: kind.into(),
-            score: Some(ease.round().clamp(1.0, top)),
-            comment: String::new(),
-            case_id: self.case_id.clone(),
-        });
-        self.push(desk, payload);
+        let trouble = self.hardship * 0.9 + f64::from(self.steps) * 0.15;
+        for (kind, top) in [(pb::SurveyKind::Csat, 5.0_f64), (pb::SurveyKind::Ces, 7.0)] {
+            let score = top - trouble + desk.random.gen_range(-1.2..1.2);
+            let payload = Payload::SurveyResponse(pb::SurveyResponse {
+                kind: kind.into(),
+                score: Some(score.round().clamp(1.0, top)),
+                comment: String::new(),
+                case_id: self.case_id.clone(),
+            });
+            self.push(desk, payload);
+        }
     }
 
     /// How often something happens, whose mean grows with the hardship.
@@ -303,5 +304,7 @@ mod tests {
         }
         assert_eq!(kinds.len(), 10, "{kinds:?}");
         assert!(kinds.values().all(|events| *events > 20), "{kinds:?}");
+        // A model of satisfaction needs 200 answers.
+        assert!(kinds["Csat"] > 250 && kinds["Ces"] == kinds["Csat"], "{kinds:?}");
     }
 }

@@ -51,17 +51,28 @@ impl Buckets {
 
     /// The sum over the `days` days that end with the day of `now`, both ends included.
     pub fn window(&self, now: Timestamp, days: i32) -> Counts {
-        let mut sum = Counts::default();
+        self.windows(now, [days])[0]
+    }
+
+    /// The sums of several windows of `days`, which ascend, in one pass.
+    pub fn windows<const N: usize>(&self, now: Timestamp, days: [i32; N]) -> [Counts; N] {
+        let (mut sums, today) = ([Counts::default(); N], now.day());
+        let (mut sum, mut window) = (Counts::default(), 0);
         for bucket in self.0.iter().rev() {
-            let age = now.day().days_since(bucket.day);
-            if age >= days {
-                break;
+            let age = today.days_since(bucket.day);
+            while window < N && age >= days[window] {
+                sums[window] = sum;
+                window += 1;
+            }
+            if window == N {
+                return sums;
             }
             if age >= 0 {
                 sum.add(&bucket.counts);
             }
         }
-        sum
+        sums[window..].fill(sum);
+        sums
     }
 
     /// Events come in canonical order, so the day of an event is the last one or a new one.

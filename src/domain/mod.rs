@@ -27,6 +27,7 @@ pub mod phone;
 pub mod prediction;
 pub mod profile;
 pub mod projection;
+pub mod reading;
 pub mod rehearsal;
 pub mod rejection;
 pub mod segment;

@@ -1,10 +1,12 @@
 //! Answers about one customer, each with its reasons.
 
-use std::borrow::Cow;
 use std::time::Duration;
+
+use smol_str::SmolStr;
 
 use super::limits;
 use super::money::Currency;
+use super::reading::Reading;
 
 /// Whether an answer could be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +32,11 @@ pub enum Band {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contribution {
     /// The feature's name for programs.
-    pub feature: Cow<'static, str>,
+    pub feature: SmolStr,
     /// The feature's name for people.
-    pub display_name: Cow<'static, str>,
-    /// The customer's value with its unit, for people.
-    pub value: String,
+    pub display_name: SmolStr,
+    /// The customer's value with its unit.
+    pub value: Reading,
     /// How far it moved the score, in the score's unit.
     pub contribution: f64,
 }
@@ -165,7 +167,7 @@ pub fn largest(mut contributions: Vec<Contribution>, limit: usize) -> Vec<Contri
         contributions.push(Contribution {
             feature: limits::OTHER.into(),
             display_name: "everything else".into(),
-            value: String::new(),
+            value: Reading::Text(SmolStr::default()),
             contribution: rest,
         });
     }

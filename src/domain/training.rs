@@ -178,7 +178,9 @@ impl TrainingParameters {
                 ("cutoff_times", ModelKind::Churn) => parameters.cutoffs = times(key, value, violations),
                 ("label", ModelKind::Churn) => parameters.label = trait_key(key, value, violations),
                 ("group_by", ModelKind::Churn) => parameters.group_by = trait_key(key, value, violations),
-                ("exclude_traits", ModelKind::Churn) => parameters.excluded_traits = trait_keys(key, value, violations),
+                ("exclude_traits", ModelKind::Churn | ModelKind::Effort | ModelKind::Satisfaction) => {
+                    parameters.excluded_traits = trait_keys(key, value, violations);
+                }
                 ("folds", ModelKind::Churn) => {
                     parameters.folds = whole(key, value, FOLDS, violations).map(|folds| folds as u32);
                 }
@@ -341,6 +343,9 @@ mod tests {
         assert_eq!(parse(ModelKind::Churn, &faulty).1, keys);
         assert_eq!(parse(ModelKind::Segments, &entries[..4]).1, ["exclude_traits", "folds", "group_by", "label"]);
         assert!(parse(ModelKind::Segments, &entries[4..]).0.is_trial);
+        for kind in [ModelKind::Effort, ModelKind::Satisfaction] {
+            assert_eq!(parse(kind, &entries[3..4]).0.excluded_traits, ["reason"]);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::evaluation::Scores;
 use super::examples::{ChurnExamples, Example};
 use super::plan::Meaning;
 use super::schema::{Known, Schema};
-use crate::domain::prediction::{Band, ChurnPrediction, Contribution, PredictionStatus, largest};
+use crate::domain::prediction::{Band, ChurnPrediction, PredictionStatus};
 use crate::domain::profile::State;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
@@ -77,12 +77,6 @@ impl ChurnModel {
         }
         let known = self.scorer.look(&self.schema, &view);
         let explanation = self.scorer.explain(&known);
-        let contribution = |(index, part): &(usize, f64)| Contribution {
-            feature: self.schema.name(*index),
-            display_name: self.schema.display_name(*index),
-            value: self.schema.format(*index, known[*index], view.currency()),
-            contribution: *part,
-        };
         let log_odds = explanation.log_odds();
         let probability = self.calibration.apply(log_odds);
         ChurnPrediction {
@@ -93,7 +87,7 @@ impl ChurnModel {
             horizon: self.meaning.horizon,
             baseline_log_odds: explanation.baseline,
             log_odds,
-            contributions: largest(explanation.parts.iter().map(contribution).collect(), explanation.parts.len()),
+            contributions: self.schema.reasons(explanation.parts, &known, (1.0, view.currency())),
         }
     }
 

@@ -97,7 +97,7 @@ fn answer(amounts: &[f64], raws: &[f64]) -> EffortPrediction {
         .map(|((signal, amount), raw)| Contribution {
             feature: signal.name.into(),
             display_name: signal.display_name.into(),
-            value: (signal.format)(*amount),
+            value: (signal.format)(*amount).into(),
             contribution: share * raw,
         })
         .collect();
@@ -116,7 +116,7 @@ pub fn of_answer(answer: SurveyPrediction) -> EffortPrediction {
     }
     let index = |score: f64| INDEX_PER_POINT * (CES_EFFORTLESS - score);
     let contribution = |reason: Contribution| Contribution {
-        contribution: match reason.feature.as_ref() {
+        contribution: match reason.feature.as_str() {
             BASELINE => index(reason.contribution),
             _ => -INDEX_PER_POINT * reason.contribution,
         },
@@ -257,7 +257,7 @@ mod tests {
         let reason = |feature: &'static str, contribution| Contribution {
             feature: feature.into(),
             display_name: "x".into(),
-            value: "x".to_owned(),
+            value: "x".to_owned().into(),
             contribution,
         };
         let predicted = crate::domain::prediction::PredictedScore { score: 4.0, low: 2.5, high: 5.5 };
@@ -322,7 +322,7 @@ mod tests {
             let escalations = at(&timeline, 60.0).contributions.into_iter().find(|c| c.feature == "escalations");
             escalations.expect("there are some").value
         };
-        assert_eq!((count(20).as_str(), count(45).as_str()), ("20", "45"));
+        assert_eq!([20, 45].map(|number| count(number).to_string()), ["20", "45"]);
     }
 
     fn kinds() -> impl Strategy<Value = ContactKind> {

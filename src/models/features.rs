@@ -4,12 +4,14 @@
 //! a feature changes with time although nothing is written.
 
 use super::schema::Shape;
+use crate::domain::buckets::Counts;
 use crate::domain::money::Currency;
 use crate::domain::payload::SubscriptionStatus;
 use crate::domain::profile::State;
 use crate::domain::profile::activity::Tally;
 use crate::domain::profile::surveys::Scores;
 use crate::domain::profile::traits::Traits;
+use crate::domain::reading::Reading;
 use crate::domain::time::Timestamp;
 
 /// One thing that models know about a customer.
@@ -54,7 +56,12 @@ pub struct View<'a> {
     now: Timestamp,
     active: Option<Tally>,
     whole_days: bool,
+    /// What happened within each of [`WINDOWS`].
+    windows: [Counts; WINDOWS.len()],
 }
+
+/// Days up to now that features look at, ascending.
+const WINDOWS: [i32; 5] = [30, 60, 90, 180, 365];
 
 /// The values of all [`FEATURES`], in their order and units; `None` where the customer has no such value.
 pub type Values = [Option<f64>; FEATURES.len()];
@@ -77,9 +84,7 @@ pub const FEATURES: &[Feature] = &[
         Some(2.0 * v.purchases_within(90) - v.purchases_within(180))
     }),
     feature("net_revenue", "Net spend so far", Unit::Money, |v| Some(v.net_revenue())),
-    feature("net_revenue_90d", "Net spend in the last 90 days", Unit::Money, |v| {
-        Some(v.state.days.window(v.now, 90).revenue.as_units())
-    }),
+    feature("net_revenue_90d", "Net spend in the last 90 days", Unit::Money, |v| Some(v.within(90).revenue.as_units())),
     feature("order_value", "Average order value", Unit::Money, |v| v.order_value()),
     feature("last_order_value", "Value of the last purchase", Unit::Money, |v| {
         let totals = v.state.purchases.main_totals(&Currency::default());
@@ -117,7 +122,7 @@ pub const FEATURES: &[Feature] = &[
     // Support.
     feature("support_contacts", "Contacts with support", Unit::Count, |v| Some(v.state.support.totals.contacts.into())),
     feature("support_steps_90d", "Support activity in the last 90 days", Unit::Count, |v| {
-        Some(v.state.days.window(v.now, 90).support.into())
+        Some(v.within(90).support.into())
     }),
     feature("support_recency_days", "Days since last contact with support", Unit::Days, |v| {
         v.age(v.state.support.last)
@@ -176,20 +181,18 @@ impl Feature {
         (self.extract)(view).filter(|value| value.is_finite())
     }
 
-    /// A value with its unit, for people; `currency` is only named for money.
-    pub fn format(&self, value: Option<f64>, currency: &str) -> String {
-        let Some(value) = value else { return "unknown".to_owned() };
+    /// A value with its unit; `currency` is only named for money.
+    pub fn reading(&self, value: Option<f64>, currency: &str) -> Reading {
+        let Some(value) = value else { return Reading::Unknown };
         match self.unit {
-            Unit::Count => trimmed(value),
-            Unit::Days if (0.95..1.05).contains(&value) => "1 day".to_owned(),
-            Unit::Days => format!("{} days", trimmed(value)),
-            Unit::Hours => format!("{} hours", trimmed(value)),
-            Unit::Money => format!("{value:.2} {currency}").trim_end().to_owned(),
-            Unit::Ratio => format!("{value:.1} times"),
-            Unit::Share => format!("{:.0} %", value * 100.0),
-            Unit::Change => format!("{value:+.0}"),
-            Unit::Score => trimmed(value),
-            Unit::Flag => if value > 0.5 { "yes" } else { "no" }.to_owned(),
+            Unit::Count | Unit::Score => Reading::Amount(value),
+            Unit::Days => Reading::Days(value),
+            Unit::Hours => Reading::Hours(value),
+            Unit::Money => Reading::Money(value, currency.into()),
+            Unit::Ratio => Reading::Times(value),
+            Unit::Share => Reading::Share(value),
+            Unit::Change => Reading::Change(value),
+            Unit::Flag => Reading::Flag(value > 0.5),
         }
     }
 }
@@ -213,7 +216,8 @@ impl Unit {
 impl<'a> View<'a> {
     /// A customer at `now`; `qualifying_events` names the events that show they are still here.
     pub fn new(state: &'a State, now: Timestamp, qualifying_events: &[String]) -> Self {
-        Self { state, now, active: qualifying(state, qualifying_events), whole_days: false }
+        let windows = state.days.windows(now, WINDOWS);
+        Self { state, now, active: qualifying(state, qualifying_events), whole_days: false, windows }
     }
 
     /// The same customer with ages in whole days. Data without dates happen when they are imported: what lies between
@@ -248,11 +252,17 @@ impl<'a> View<'a> {
     }
 
     fn purchases_within(&self, days: i32) -> f64 {
-        self.state.days.window(self.now, days).purchases.into()
+        self.within(days).purchases.into()
     }
 
     fn events_within(&self, days: i32) -> f64 {
-        self.state.days.window(self.now, days).events.into()
+        self.within(days).events.into()
+    }
+
+    /// What happened within one of [`WINDOWS`].
+    fn within(&self, days: i32) -> Counts {
+        let window = WINDOWS.iter().position(|window| *window == days);
+        window.map_or_else(|| self.state.days.window(self.now, days), |window| self.windows[window])
     }
 
     /// Mean and deviation of the gaps. A mean below a day says no more than a day: it is a divisor.
@@ -327,12 +337,6 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 
 fn last(scores: &Option<Scores>) -> Option<f64> {
     scores.map(|scores| scores.last)
-}
-
-/// A number with one decimal where it is small and has one.
-fn trimmed(value: f64) -> String {
-    let rounded = (value * 10.0).round() / 10.0;
-    if rounded.fract() == 0.0 || rounded.abs() >= 10.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
 }
 
 #[cfg(test)]
@@ -423,7 +427,8 @@ mod tests {
 
     #[test]
     fn values_are_written_for_people() {
-        let format = |name: &str, value| FEATURES[position(name).expect("a feature")].format(value, "EUR");
+        let reading = |name: &str, value| FEATURES[position(name).expect("a feature")].reading(value, "EUR");
+        let format = |name, value| reading(name, value).to_string();
         assert_eq!(format("purchase_recency_days", Some(41.3)), "41 days");
         assert_eq!(format("purchase_recency_days", Some(1.0)), "1 day");
         assert_eq!(format("net_revenue", Some(129.9)), "129.90 EUR");

@@ -35,4 +35,6 @@ mod regression;
 mod sampling;
 mod scaling;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod thinning;

@@ -129,7 +129,7 @@ pub(super) fn persona(group: &Group) -> String {
 fn shown(distinction: &Distinction) -> Option<(String, String)> {
     let feature = feature(distinction)?;
     let [own, everyone] =
-        [distinction.median, distinction.population_median].map(|median| feature.format(Some(median), ""));
+        [distinction.median, distinction.population_median].map(|median| feature.reading(Some(median), "").to_string());
     Some((own, everyone))
 }
 

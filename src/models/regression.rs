@@ -108,7 +108,7 @@ impl Term {
             Effect::Levels { by_code, missing } => {
                 let level = |(code, log_odds): (usize, &f64)| {
                     card::map([
-                        ("value", card::text(schema.format(self.index, Some(code as f64), ""))),
+                        ("value", card::text(schema.reading(self.index, Some(code as f64), "").to_string())),
                         ("log_odds", card::number(*log_odds)),
                     ])
                 };
@@ -280,7 +280,7 @@ impl<'a> Design<'a> {
             },
             None => curve(columns),
         };
-        Term { name: self.schema.name(index).into_owned(), index, effect }
+        Term { name: self.schema.name(index).into(), index, effect }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a model knows about a customer: the features that every company has, and the workspace's own traits.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::features::{self, FEATURES, View};
 use super::traits::{self, Stated, TraitFeature, TraitKind, Words};
+use crate::domain::prediction::Contribution;
+use crate::domain::reading::Reading;
 
 /// What is known of a customer, by the positions of a [`Schema`]; `None` where there is no such value.
 pub(super) type Known = [Option<f64>];
@@ -53,27 +54,40 @@ impl Schema {
     }
 
     /// The name for programs.
-    pub(super) fn name(&self, position: usize) -> Cow<'static, str> {
+    pub(super) fn name(&self, position: usize) -> SmolStr {
         match self.trait_at(position) {
-            Some(feature) => Cow::Owned(feature.name().to_owned()),
-            None => Cow::Borrowed(FEATURES[position].name),
+            Some(feature) => feature.name().into(),
+            None => SmolStr::new_static(FEATURES[position].name),
         }
     }
 
     /// The name for people.
-    pub(super) fn display_name(&self, position: usize) -> Cow<'static, str> {
+    pub(super) fn display_name(&self, position: usize) -> SmolStr {
         match self.trait_at(position) {
-            Some(feature) => Cow::Owned(feature.key().to_owned()),
-            None => Cow::Borrowed(FEATURES[position].display_name),
+            Some(feature) => feature.key().into(),
+            None => SmolStr::new_static(FEATURES[position].display_name),
         }
     }
 
-    /// A value with its unit, for people; `currency` is only named for money.
-    pub(super) fn format(&self, position: usize, value: Option<f64>, currency: &str) -> String {
+    /// A value with its unit; `currency` is only named for money.
+    pub(super) fn reading(&self, position: usize, value: Option<f64>, currency: &str) -> Reading {
         match self.trait_at(position) {
-            Some(feature) => feature.format(value),
-            None => FEATURES[position].format(value, currency),
+            Some(feature) => feature.reading(value),
+            None => FEATURES[position].reading(value, currency),
         }
+    }
+
+    /// The parts of a score as reasons, the largest first, each moved to another unit by a `factor`.
+    pub(super) fn reasons(&self, mut parts: Vec<(usize, f64)>, known: &Known, scale: (f64, &str)) -> Vec<Contribution> {
+        let (factor, currency) = scale;
+        parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let reason = |(position, part): (usize, f64)| Contribution {
+            feature: self.name(position),
+            display_name: self.display_name(position),
+            value: self.reading(position, known[position], currency),
+            contribution: factor * part,
+        };
+        parts.into_iter().map(reason).collect()
     }
 
     /// How many codes the feature has, where it is a category.
@@ -142,8 +156,9 @@ mod tests {
     fn traits_have_names_that_people_know_and_values_in_words() {
         let schema = schema();
         let plan = schema.position("trait.plan").expect("a feature");
-        assert_eq!((schema.name(plan).as_ref(), schema.display_name(plan).as_ref()), ("trait.plan", "plan"));
-        assert_eq!((schema.format(plan, Some(0.0), "EUR").as_str(), schema.codes(plan)), ("pro", Some(2)));
+        assert_eq!((schema.name(plan).as_str(), schema.display_name(plan).as_str()), ("trait.plan", "plan"));
+        assert_eq!(schema.reading(plan, Some(0.0), "EUR"), Reading::Text("pro".into()));
+        assert_eq!(schema.codes(plan), Some(2));
         assert_eq!(schema.name(0), FEATURES[0].name);
         assert_eq!(schema.position("plan"), None);
     }

@@ -1,7 +1,7 @@
 //! Satisfaction and effort as customers would answer: what the answers to a survey teach about everyone else.
 //!
 //! An answer is looked at as a share of the way from the lowest value of its scale to the highest. A scorer (the same
-//! kinds as for churn) makes a score in log-odds of that share, fitted by fractional logistic regression (Papke and
+//! kinds as for churn, which look at the workspace's traits as well) makes a score in log-odds of that share, fitted by fractional logistic regression (Papke and
 //! Wooldridge 1996) or by boosted trees with the same loss, so that no prediction leaves the scale. Around the predicted
 //! answer lies an interval that the real answer falls into in a known share of the cases (`spread`).
 //!
@@ -31,7 +31,7 @@ mod spread;
 #[cfg(test)]
 mod tests;
 
-pub use answers::SurveyAnswers;
+pub use answers::{SurveyAnswers, SurveyParameters};
 
 /// Answers below which nothing is learned.
 pub const TRAINING_MIN: usize = 100;
@@ -151,13 +151,7 @@ impl SurveyModel {
         // A customer with nothing in particular has the slope of the curve instead of that of its chord.
         let slope = if moved.abs() > 1e-9 { (predicted - baseline) / moved } else { baseline * (1.0 - baseline) };
         let points = self.question.of_share(slope) - self.question.of_share(0.0);
-        let contribution = |(index, part): &(usize, f64)| Contribution {
-            feature: self.schema.name(*index),
-            display_name: self.schema.display_name(*index),
-            value: self.schema.format(*index, known[*index], view.currency()),
-            contribution: points * part,
-        };
-        let mut contributions: Vec<Contribution> = explanation.parts.iter().map(contribution).collect();
+        let mut contributions = self.schema.reasons(explanation.parts, &known, (points, view.currency()));
         contributions.push(self.baseline(self.question.of_share(baseline)));
         let (low, high) = self.spread.around(predicted);
         let count = contributions.len();
@@ -176,7 +170,7 @@ impl SurveyModel {
         Contribution {
             feature: BASELINE.into(),
             display_name: "The average respondent".into(),
-            value: format!("{answer:.1}"),
+            value: format!("{answer:.1}").into(),
             contribution: answer,
         }
     }

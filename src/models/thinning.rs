@@ -16,17 +16,35 @@ impl<T> Thinned<T> {
         Self { rows: Vec::new(), kept_bits: 0, rows_max }
     }
 
-    /// Adds the rows of a customer, unless the customer is given up. `customer` is as good as random.
-    pub(super) fn add(&mut self, customer: u64, rows: impl IntoIterator<Item = T>) {
-        if customer.trailing_zeros() < self.kept_bits {
-            return;
+    /// Adds the rows of a customer, unless the customer is given up; true where others were given up for them. `customer`
+    /// is as good as random.
+    pub(super) fn add(&mut self, customer: u64, rows: impl IntoIterator<Item = T>) -> bool {
+        if !self.keeps(customer) {
+            return false;
         }
         self.rows.extend(rows.into_iter().map(|row| (customer, row)));
+        let before = self.kept_bits;
         while self.rows.len() > self.rows_max {
-            self.kept_bits += 1;
-            let bits = self.kept_bits;
-            self.rows.retain(|row| row.0.trailing_zeros() >= bits);
+            self.thin_out();
         }
+        self.kept_bits > before
+    }
+
+    /// Whether a customer is not given up yet.
+    pub(super) fn keeps(&self, customer: u64) -> bool {
+        customer.trailing_zeros() >= self.kept_bits
+    }
+
+    /// Gives up every second customer.
+    pub(super) fn thin_out(&mut self) {
+        self.kept_bits += 1;
+        let bits = self.kept_bits;
+        self.rows.retain(|row| row.0.trailing_zeros() >= bits);
+    }
+
+    /// The rows in the order in which they came.
+    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.rows.iter_mut().map(|(_, row)| row)
     }
 
     /// The rows in an order that does not depend on the order in which customers came; those of one keep their own.
@@ -51,7 +69,8 @@ mod tests {
     fn beyond_the_bound_customers_are_kept_whole_and_in_an_order_of_their_own() {
         let fill = |numbers: &mut dyn Iterator<Item = u64>| {
             let mut thinned = Thinned::new(200);
-            numbers.for_each(|number| thinned.add(mix(number), [number, number + 1]));
+            let given_up = numbers.filter(|number| thinned.add(mix(*number), [*number, *number + 1])).count();
+            assert!(given_up >= 3, "{given_up}");
             thinned
         };
         let (forth, back) = (fill(&mut (0..1_000)), fill(&mut (0..1_000).rev()));

@@ -37,7 +37,7 @@ const TRAINING: Need = Need::OneOf(&[one(TrainingWrite)]);
 /// A card says how far to trust a prediction, and what a training has come to.
 const MODELS: Need = Need::OneOf(&[one(PredictionsRead), one(TrainingWrite)]);
 
-const NEEDS: [(&str, Need); 50] = [
+const NEEDS: [(&str, Need); 49] = [
     ("/rapport.v1.EventService/IngestEvents", EVENTS),
     ("/rapport.v1.EventService/StreamEvents", EVENTS),
     ("/rapport.v1.EventService/ListRejections", EVENTS),
@@ -84,7 +84,6 @@ const NEEDS: [(&str, Need); 50] = [
     ("/rapport.v1.AdminService/ListApiKeys", ADMIN),
     ("/rapport.v1.AdminService/RevokeApiKey", ADMIN),
     ("/grpc.health.v1.Health/Check", Need::Nothing),
-    ("/grpc.health.v1.Health/List", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ADMIN),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ADMIN),

@@ -68,7 +68,7 @@ async fn the_first_key_turns_authentication_on_for_everybody() {
 #[tokio::test]
 async fn no_method_is_open_and_none_answers_a_key_without_its_scope() {
     let app = TestApp::start().await;
-    let (_, none) = app.key("acme", &["privacy:write"]).await;
+    let (_, none) = app.key("acme", &["profiles:pii"]).await;
     let mut scopes = std::collections::BTreeSet::new();
     for path in methods() {
         for made_up in ["rpk_0000000000000000_", "x"] {
@@ -78,8 +78,15 @@ async fn no_method_is_open_and_none_answers_a_key_without_its_scope() {
         let infos = details::<tonic_types::pb::ErrorInfo>(&status_of(&denied), "ErrorInfo");
         scopes.insert(infos[0].metadata["scope"].clone());
     }
-    let expected =
-        ["admin", "events:write", "events:write, profiles:read", "predictions:read", "profiles:read", "training:write"];
+    let expected = [
+        "admin",
+        "events:write",
+        "events:write, profiles:read",
+        "predictions:read",
+        "privacy:write",
+        "profiles:read",
+        "training:write",
+    ];
     assert!(scopes.iter().map(String::as_str).eq(expected), "{scopes:?}");
     refused(call(app.shown(&none), "/rapport.v1.AdminService/Nothing").await, Code::Unimplemented, "UNIMPLEMENTED");
 }

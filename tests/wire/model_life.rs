@@ -1,6 +1,8 @@
 //! What becomes of models after their training, and trainings that nobody asks for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use pb::{ModelKind, TrainingOrigin, TrainingState};
@@ -10,12 +12,15 @@ use rapport::app::App;
 use rapport::app::context::Context;
 use rapport::domain::id::WorkspaceId;
 use rapport::domain::model::ModelVersion;
+use rapport::domain::time::Timestamp;
 use rapport::rpc::pb;
 use rapport::store::Store;
 use rapport::store::memory::MemoryStore;
 use tonic::Code;
 
-use crate::support::{NOW, TestApp, data, event, fields, list, number, purchase, reason, status_of, text, user};
+use crate::support::{
+    NOW, TestApp, TestClock, data, event, fields, list, number, purchase, reason, status_of, text, user,
+};
 use crate::training::{churn_request, shop, shop_on, train};
 
 const DAY: i64 = 86_400;
@@ -125,6 +130,54 @@ async fn a_retraining_says_how_far_customers_have_moved_and_the_model_before_is_
     assert_eq!(said(&part(&seen, "realised"), "status"), "measured");
     assert!(!seen.fields.contains_key("drift_now"), "it answers nobody of today");
     assert!(card(&app, &after).await.fields.contains_key("drift_now"));
+}
+
+/// A clock that nobody but the thread of the test can read while it is `stuck`: looks, which work on threads of their own,
+/// fail.
+struct StuckClock {
+    clock: Arc<TestClock>,
+    test: ThreadId,
+    stuck: AtomicBool,
+    failed: AtomicUsize,
+}
+
+impl Context for StuckClock {
+    fn now(&self) -> Timestamp {
+        if self.stuck.load(Ordering::SeqCst) && thread::current().id() != self.test {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            panic!("planted");
+        }
+        self.clock.now()
+    }
+
+    fn new_id(&self) -> uuid::Uuid {
+        self.clock.new_id()
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_fails_is_not_tried_again_at_once() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let app = shop_on(TestApp::builder().shared(Arc::clone(&store))).await;
+    let run = older_model(&app).await;
+    let context = Arc::new(StuckClock {
+        clock: Arc::clone(&app.clock),
+        test: thread::current().id(),
+        stuck: AtomicBool::new(true),
+        failed: AtomicUsize::new(0),
+    });
+    let looking = App::start(store, Arc::clone(&context) as Arc<dyn Context>).await.expect("starts");
+    for (days, failed) in [(0, 1), (0, 1), (1, 2)] {
+        app.clock.advance_days(days);
+        looking.follow_up_models().await.expect("one model is no failure of the others");
+        assert_eq!(context.failed.load(Ordering::SeqCst), failed);
+    }
+    context.stuck.store(false, Ordering::SeqCst);
+    looking.follow_up_models().await.expect("looked");
+    assert!(!card(&app, &run).await.fields.contains_key("realised"), "it waits");
+    app.clock.advance_days(1);
+    looking.follow_up_models().await.expect("looked");
+    assert!(card(&app, &run).await.fields.contains_key("realised"));
 }
 
 fn plan(schedules: &[(ModelKind, &str)], drift_index: f64) -> pb::UpdateTrainingPlanRequest {

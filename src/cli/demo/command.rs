@@ -109,7 +109,9 @@ async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyho
     let label = "train value of retail";
     let value = steps.take(label, model(&retail, ModelKind::Value, retail::horizon_parameters(), label)).await?;
     let label = "train segments of servicedesk";
-    steps.take(label, model(&desk, ModelKind::Segments, as_of(desk_end), label)).await?;
+    steps.take(label, model(&desk, ModelKind::Segments, as_of(desk_end.clone()), label)).await?;
+    let label = "train satisfaction of servicedesk";
+    let satisfaction = steps.take(label, model(&desk, ModelKind::Satisfaction, as_of(desk_end), label)).await?;
     let hardest = steps.take("rank the desk's customers", desk::hardest(&desk, HARDEST)).await?;
 
     report::heading("Segments of workspace retail (CDNOW customers)");
@@ -127,6 +129,8 @@ async fn run(channel: &Channel, address: SocketAddr, steps: &mut Steps) -> anyho
     card_of_answers::print_value(&value.card);
     report::heading("Segments of workspace servicedesk (simulated)");
     show::segments(&desk).await?;
+    report::heading("What customers of the simulated service desk would answer to a survey of satisfaction (1 to 5)");
+    card_of_answers::print_survey(&satisfaction.card);
     report::heading("The hardest cases of the simulated service desk, by effort index (0 to 100, 100 is the hardest)");
     show::hardest(&hardest);
     report::heading("Time");

@@ -60,11 +60,16 @@ impl Tour {
             retail("Something happened; a repeat answers DUPLICATE", "EventService/IngestEvents", event.to_string()),
             retail("How good is the churn model?", "TrainingService/GetModel", model.to_string()),
         ];
-        calls.extend(self.hardest.as_deref().map(|hardest| Call {
-            title: "How hard does the simulated service desk make it for this customer?",
-            workspace: desk::WORKSPACE,
-            method: "PredictionService/PredictEffort",
-            body: customer(hardest),
+        let desk = |title, method, body| Call { title, workspace: desk::WORKSPACE, method, body };
+        calls.extend(self.hardest.as_deref().map(customer).into_iter().flat_map(|who| {
+            [
+                desk(
+                    "How hard does the simulated service desk make it for this customer?",
+                    "PredictionService/PredictEffort",
+                    who.clone(),
+                ),
+                desk("How satisfied would this customer say to be?", "PredictionService/PredictSatisfaction", who),
+            ]
         }));
         calls
     }
@@ -86,7 +91,7 @@ mod tests {
             hardest: Some("sim-00001".to_owned()),
         };
         let calls = tour.calls();
-        assert_eq!(calls.len(), 8);
+        assert_eq!(calls.len(), 9);
         let descriptors = String::from_utf8_lossy(crate::rpc::pb::FILE_DESCRIPTOR_SET);
         for call in calls {
             assert!(!call.body.contains('\''), "{}", call.body);

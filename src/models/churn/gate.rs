@@ -12,7 +12,6 @@ use crate::models::card;
 use crate::models::evaluation::{Ranking, ReliabilityBin, Scores, brier, expected_calibration_error, reliability};
 use crate::models::examples::{ChurnExamples, ChurnPlan, Example};
 use crate::models::plan::Split;
-use crate::models::traits::LeftOut;
 
 /// Picks one of the models by the test rows, which none of them has seen, and judges it beside the previous model.
 pub(super) fn judge(
@@ -231,20 +230,9 @@ fn describe_data(examples: &ChurnExamples, model: &ChurnModel, test: &[&Example]
         ("test_rows", card::count(test.len())),
         ("test_rows_left", card::count(left(test))),
         ("sampled_share", card::number(examples.kept_share())),
-        ("traits_left_out", Value::Map(traits_left_out(examples, &training))),
+        ("traits_left_out", Value::Map(candidates::traits_of(examples, &training).describe_left_out())),
         // A seed may be larger than a number on a card is exact.
         ("seed", card::text(plan.seed.to_string())),
-    ])
-}
-
-/// How many traits are no features, by the reason.
-fn traits_left_out(examples: &ChurnExamples, training: &[&Example]) -> Map {
-    let left_out = candidates::traits_of(examples, training).left_out;
-    let count = |reason| card::count(left_out.get(&reason).copied().unwrap_or(0));
-    card::map([
-        ("excluded", count(LeftOut::Excluded)),
-        ("rare", count(LeftOut::Rare)),
-        ("too_many", count(LeftOut::TooMany)),
     ])
 }
 

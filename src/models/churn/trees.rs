@@ -118,7 +118,7 @@ impl Trees {
 
 /// The columns of a feature: one for a number, one for each category.
 fn columns(schema: &Schema, index: usize) -> Vec<Column> {
-    let column = |part| Column { name: schema.name(index).into_owned(), part, index };
+    let column = |part| Column { name: schema.name(index).into(), part, index };
     match schema.codes(index) {
         None => vec![column(Part::Value)],
         Some(codes) => (0..codes as u16).map(|code| column(Part::Level(code))).collect(),

@@ -4,6 +4,7 @@ use crate::domain::payload::ContactKind;
 use crate::domain::value::Value;
 use crate::models::artifact::{self, ArtifactError, Model};
 use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, shop, state, track};
+use crate::models::tests::held::held;
 
 /// Three sorts of customers that differ in how much and how lately they bought, `each` of them.
 fn three_sorts(each: u128) -> Vec<Customer> {
@@ -37,6 +38,21 @@ fn learn(customers: &[Customer], k: Option<usize>, previous: Option<&SegmentMode
 
 fn ids(trained: &TrainedSegments) -> Vec<&str> {
     trained.model.segments().iter().map(|segment| segment.id.as_str()).collect()
+}
+
+#[test]
+fn the_fixture_of_segments_answers_as_it_did() {
+    let customers = three_sorts(60);
+    held("segments", &Model::Segments(learn(&customers, Some(3), None).model), |model| {
+        let Model::Segments(model) = model else { return String::new() };
+        let answer = |(_, timeline): &Customer| {
+            let answer = model.predict(&state(timeline), day(400.0));
+            let affinity = answer.affinities[0].affinity;
+            let (segment, name, outlier) = (answer.segment_id, answer.display_name, answer.outlier);
+            format!("{segment} {name} {:.9} {affinity:.9} {outlier:?}\n", answer.distance)
+        };
+        customers[..6].iter().map(answer).collect()
+    });
 }
 
 #[test]

@@ -10,7 +10,9 @@ use crate::domain::profile::State;
 use crate::domain::time::Timestamp;
 use crate::models::customer_key::CustomerKey;
 use crate::models::features::{self, Values, View};
+use crate::models::schema::Schema;
 use crate::models::thinning::Thinned;
+use crate::models::traits::{self, Learned, Stated, Words};
 
 /// Answers that are kept, of how many customers so ever.
 const ANSWERS_MAX: usize = 100_000;
@@ -22,12 +24,31 @@ const SITTING_HOURS: f64 = 1.0;
 /// One in so many answers, or customers where all answers are of the same time, is for the test.
 const TEST_PARTS: usize = 4;
 
+/// Traits that are kept of all answers together, likewise.
+const TRAITS_MAX: usize = 8_000_000;
+
+/// What a caller may choose for one training of answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyParameters {
+    /// As of when respondents and others are compared.
+    pub now: Timestamp,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Traits that are no features.
+    pub excluded: Vec<String>,
+}
+
 /// The answers of one training, with what is needed to say who gave them.
 #[derive(Debug, Clone)]
 pub struct SurveyAnswers {
     question: Question,
     seed: u64,
+    excluded: Vec<String>,
     answers: Thinned<Answer>,
+    /// What the traits of the answers are made of.
+    words: Words,
+    /// Traits of all answers.
+    traits: usize,
     respondents: Respondents,
 }
 
@@ -40,6 +61,8 @@ pub(super) struct Answer {
     /// Whether the customer had been in touch with support.
     pub(super) had_contact: bool,
     pub(super) values: Values,
+    /// What sources had said about the customer.
+    stated: Vec<Stated>,
 }
 
 /// An answer with who gave it.
@@ -60,9 +83,11 @@ pub(super) struct Parts<'a> {
 }
 
 impl SurveyAnswers {
-    /// No answers yet. Customers are compared as of `now`; all chance comes from `seed`.
-    pub fn new(question: Question, now: Timestamp, seed: u64) -> Self {
-        Self { question, seed, answers: Thinned::new(ANSWERS_MAX), respondents: Respondents::new(question, now) }
+    /// No answers yet.
+    pub fn new(question: Question, parameters: SurveyParameters) -> Self {
+        let SurveyParameters { now, seed, excluded } = parameters;
+        let (answers, respondents) = (Thinned::new(ANSWERS_MAX), Respondents::new(question, now));
+        Self { question, seed, excluded, answers, words: Words::default(), traits: 0, respondents }
     }
 
     /// Adds a customer by what is kept of their events. Answers that have expired cannot be learned from: what was known
@@ -76,11 +101,47 @@ impl SurveyAnswers {
         };
         let given = |(position, event)| Some((position, self.question.answer(event)?));
         let given: Vec<(usize, f64)> = history.events.iter().enumerate().filter_map(given).collect();
-        let last = given.len().saturating_sub(OF_CUSTOMER_MAX);
-        let answers: Vec<Answer> =
-            given[last..].iter().map(|(position, score)| settled.answer(*position, *score)).collect();
-        self.answers.add(customer, answers);
+        if self.answers.keeps(customer) {
+            let last = given.len().saturating_sub(OF_CUSTOMER_MAX);
+            let answer = |(position, score): &(usize, f64)| settled.answer((*position, *score), &mut self.words);
+            let answers: Vec<Answer> = given[last..].iter().map(answer).collect();
+            self.keep(customer, answers);
+        }
         self.respondents.add(customer, &settled.all());
+    }
+
+    /// Keeps answers as far as the bounds allow.
+    fn keep(&mut self, customer: u64, answers: Vec<Answer>) {
+        self.traits += answers.iter().map(|answer| answer.stated.len()).sum::<usize>();
+        if self.answers.add(customer, answers) {
+            self.recount();
+        }
+        while self.traits > TRAITS_MAX {
+            self.answers.thin_out();
+            self.recount();
+        }
+    }
+
+    /// Lets go of what only answers said that are given up.
+    fn recount(&mut self) {
+        let mut words = Words::default();
+        self.traits = 0;
+        for answer in self.answers.rows_mut() {
+            answer.stated = self.words.moved(&answer.stated, &mut words);
+            self.traits += answer.stated.len();
+        }
+        self.words = words;
+    }
+
+    /// What a model that looks at some features knows of an answer.
+    pub(super) fn known(&self, schema: &Schema, answer: &Answer) -> Vec<Option<f64>> {
+        schema.train(&answer.values, &answer.stated, &self.words)
+    }
+
+    /// What the traits of some answers are to a model that learns from them.
+    pub(super) fn traits_of(&self, rows: &[Row<'_>]) -> Learned {
+        let stated = rows.iter().map(|row| (row.customer, self.words.cells(&row.answer.stated)));
+        traits::learn(stated, &self.excluded)
     }
 
     pub(super) fn question(&self) -> Question {
@@ -128,7 +189,7 @@ struct Settled<'a> {
 
 impl Settled<'_> {
     /// The answer at a position, which lies after those that were asked for before.
-    fn answer(&mut self, position: usize, score: f64) -> Answer {
+    fn answer(&mut self, (position, score): (usize, f64), words: &mut Words) -> Answer {
         let time = self.events[position].times.event;
         while self.folded < position && !is_of_sitting(&self.events[self.folded], time) {
             fold(&mut self.state, &self.events[self.folded]);
@@ -139,8 +200,9 @@ impl Settled<'_> {
         for event in self.events[self.folded..position].iter().filter(|event| !is_of_sitting(event, time)) {
             fold(&mut known, event);
         }
-        let values = features::extract(&View::new(&known, super::moment(&known).unwrap_or(time), &[]));
-        Answer { time, score, had_contact: super::has_contact(&known, time), values }
+        let view = View::new(&known, super::moment(&known).unwrap_or(time), &[]);
+        let (values, stated) = (features::extract(&view), words.keep(traits::cells(view.traits())));
+        Answer { time, score, had_contact: super::has_contact(&known, time), values, stated }
     }
 
     /// What all events add up to.
@@ -159,11 +221,18 @@ fn is_of_sitting(event: &Event, time: Timestamp) -> bool {
 mod tests {
     use super::*;
     use crate::domain::payload::{ContactKind, SurveyKind};
+    use crate::domain::value::Value;
     use crate::models::features::position;
-    use crate::models::fixture::{contact, day, id, purchase, survey};
+    use crate::models::fixture::{contact, day, id, identify, purchase, survey};
+    use crate::models::sampling::mix;
+
+    fn no_answers() -> SurveyAnswers {
+        let parameters = SurveyParameters { now: day(400.0), seed: 1, excluded: Vec::new() };
+        SurveyAnswers::new(Question::Satisfaction, parameters)
+    }
 
     fn rows(timeline: &[Event]) -> Vec<Answer> {
-        let mut answers = SurveyAnswers::new(Question::Satisfaction, day(400.0), 1);
+        let mut answers = no_answers();
         answers.add(id(1), &Whole { base: None, events: timeline.to_vec() });
         answers.answers.sorted().into_iter().map(|row| row.1.clone()).collect()
     }
@@ -174,6 +243,7 @@ mod tests {
         let mut planted = known.to_vec();
         planted.extend([
             contact(20.000_001, "phone", ContactKind::Escalated),
+            identify(20.000_002, &[("plan", Value::Text("pro".to_owned()))]),
             survey(20.5, SurveyKind::Nps, 0.0),
             survey(21.0, SurveyKind::Csat, 1.0),
         ]);
@@ -183,7 +253,24 @@ mod tests {
         assert_eq!(before[0].values[position("csat_last").expect("a feature")], None);
         assert_eq!(before[0].values[position("purchase_recency_days").expect("a feature")], Some(0.0));
         assert_ne!(after[1].values, after[0].values, "an earlier answer is known at the next one");
+        assert_eq!((after[0].stated.len(), after[1].stated.len()), (0, 1));
         assert_eq!(after[1].values[position("csat_last").expect("a feature")], Some(4.0));
+    }
+
+    #[test]
+    fn of_customers_who_are_given_up_no_words_are_kept() {
+        let mut answers = no_answers();
+        answers.answers = Thinned::new(100);
+        for number in 0..1_000 {
+            let stated = identify(19.0, &[("home", Value::Text(format!("{number}")))]);
+            let events = vec![stated, survey(20.0, SurveyKind::Csat, 3.0)];
+            answers.add(id(u128::from(mix(number))), &Whole { base: None, events });
+        }
+        let kept = answers.answers.sorted().len();
+        assert!((1..=100).contains(&kept) && answers.traits == kept, "{kept} {}", answers.traits);
+        assert_eq!(answers.words.len(), 1 + kept, "the key, and a value of each");
+        let known = answers.known(&Schema::default(), answers.answers.sorted()[0].1);
+        assert_eq!(known.len(), features::FEATURES.len());
     }
 
     #[test]
@@ -203,7 +290,7 @@ mod tests {
     #[test]
     fn the_last_quarter_is_the_test_and_where_all_have_one_time_a_quarter_of_the_customers() {
         let parts = |time: fn(u128) -> f64| {
-            let mut answers = SurveyAnswers::new(Question::Satisfaction, day(400.0), 1);
+            let mut answers = no_answers();
             for number in 0..1_000 {
                 let event = survey(time(number), SurveyKind::Csat, 3.0);
                 answers.add(id(number), &Whole { base: None, events: vec![event] });

@@ -32,10 +32,11 @@ pub(super) struct Compared {
 
 /// Fits the transparent model first, then the trees, and picks the first one unless the other is better beyond chance.
 pub(super) fn fit(answers: &SurveyAnswers, rows: &[Row<'_>], progress: &dyn Progress) -> Result<Fitted, Error> {
-    let schema = Schema::default();
+    let schema = Schema::new(answers.traits_of(rows).features);
+    let known: Vec<Vec<Option<f64>>> = rows.iter().map(|row| answers.known(&schema, row.answer)).collect();
     let table = Table {
         schema: &schema,
-        known: rows.iter().map(|row| row.answer.values.as_slice()).collect(),
+        known: known.iter().map(Vec::as_slice).collect(),
         targets: rows.iter().map(|row| answers.question().share(row.answer.score)).collect(),
         // Folds look at other bits of the hash than the choice of the test customers does.
         folds: rows.iter().map(|row| ((row.customer >> 16 & 0xffff) % churn::FOLDS) as usize).collect(),

@@ -14,6 +14,7 @@ use crate::models::churn::selection::difference;
 
 /// The answers of the test, with what a model and the mean of the training say about them, as shares.
 struct Test<'a> {
+    answers: &'a SurveyAnswers,
     rows: &'a [Row<'a>],
     question: Question,
     actual: Vec<f64>,
@@ -32,6 +33,7 @@ pub(super) fn judge(
 ) -> TrainedSurvey {
     let question = answers.question();
     let test = Test {
+        answers,
         rows: &parts.test,
         question,
         actual: parts.test.iter().map(|row| question.share(row.answer.score)).collect(),
@@ -61,7 +63,7 @@ fn customers(rows: &[Row<'_>]) -> Vec<usize> {
 
 impl Test<'_> {
     fn predicted(&self, model: &SurveyModel) -> Vec<f64> {
-        self.rows.iter().map(|row| model.share(&row.answer.values)).collect()
+        self.rows.iter().map(|row| model.share(&self.answers.known(&model.schema, row.answer))).collect()
     }
 
     /// The figures that every card has, in points of the scale. Their intervals draw customers with all of their answers.
@@ -152,6 +154,7 @@ fn describe_data(answers: &SurveyAnswers, parts: &Parts<'_>, mean: f64) -> Map {
         ("test_last_time", last(&parts.test)),
         ("split", card::text(split)),
         ("sampled_share", card::number(answers.kept_share())),
+        ("traits_left_out", Value::Map(answers.traits_of(&parts.training).describe_left_out())),
         // A seed may be larger than a number on a card is exact.
         ("seed", card::text(answers.seed().to_string())),
     ])

@@ -5,8 +5,9 @@ use crate::domain::history::Whole;
 use crate::domain::payload::ContactKind;
 use crate::domain::value::Value;
 use crate::models::artifact::{self, ArtifactError, Model};
-use crate::models::fixture::{Customer, contact, day, id, profiles, purchase, state, survey, text, value};
+use crate::models::fixture::{Customer, contact, day, id, identify, profiles, purchase, state, survey, text, value};
 use crate::models::sampling::{Purpose, generator};
+use crate::models::tests::held::held;
 
 /// The end of the histories below.
 const NOW: f64 = 400.0;
@@ -40,7 +41,12 @@ fn exclusive_or(trouble: f64, money: f64) -> f64 {
 }
 
 fn answers(question: Question, customers: &[Customer]) -> SurveyAnswers {
-    let mut answers = SurveyAnswers::new(question, day(NOW), 7);
+    answers_without(question, customers, &[])
+}
+
+fn answers_without(question: Question, customers: &[Customer], excluded: &[&str]) -> SurveyAnswers {
+    let excluded = excluded.iter().map(|key| (*key).to_owned()).collect();
+    let mut answers = SurveyAnswers::new(question, SurveyParameters { now: day(NOW), seed: 7, excluded });
     for (id, timeline) in customers {
         answers.add(*id, &Whole { base: None, events: timeline.clone() });
     }
@@ -85,7 +91,7 @@ fn reasons_sum_to_the_answer_and_it_never_leaves_the_scale() {
                 let sum: f64 = answer.contributions.iter().map(|reason| reason.contribution).sum();
                 let predicted = answer.predicted;
                 assert!((sum - predicted.score).abs() < 1e-9, "{answer:?}");
-                assert!(answer.contributions.iter().all(|reason| !reason.value.is_empty()));
+                assert!(answer.contributions.iter().all(|reason| !reason.value.to_string().is_empty()));
                 assert!(kind.scale().start() <= &predicted.low && predicted.low <= predicted.score);
                 assert!(predicted.score <= predicted.high && predicted.high <= *kind.scale().end());
             }
@@ -108,6 +114,72 @@ fn trees_take_over_where_they_are_better_beyond_chance_and_a_worse_model_does_no
     let fitted = candidates::Fitted { model: other, mean: 0.5, compared: Vec::new(), reason: String::new() };
     let judged = gate::judge(&rows, &rows.parts(), fitted, Some(&trained.model));
     assert!(!judged.promote, "{}", text(&judged.card, "gate"));
+}
+
+/// Customers whose plan alone says how satisfied they are.
+fn of_plans(customers: u128) -> Vec<Customer> {
+    let customer = |number: u128| {
+        let mut random = generator(22, Purpose::Rows, number as u64);
+        let (plan, mean) = [("basic", 0.2), ("max", 0.9), ("pro", 0.5)][number as usize % 3];
+        let asked = 20.0 + 370.0 * random.r#gen::<f64>();
+        let score = 1 + (0..4).filter(|_| random.r#gen_bool(mean)).count();
+        let stated = identify(asked - 10.0, &[("plan", Value::Text(plan.to_owned()))]);
+        (id(number + 1), vec![stated, survey(asked, SurveyKind::Csat, score as f64)])
+    };
+    (0..customers).map(customer).collect()
+}
+
+#[test]
+fn what_customers_state_of_themselves_explains_answers_with_one_reason_for_each_trait() {
+    let customers = of_plans(1_200);
+    let trained = satisfaction(&customers).expect("enough answers");
+    assert!(trained.promote && value(&trained.card, "r2") > 0.4, "{:?}", trained.card);
+    let answer_of = |plan: &str| {
+        let stated = identify(NOW - 10.0, &[("plan", Value::Text(plan.to_owned()))]);
+        trained.model.predict(&state(&[stated]), day(NOW))
+    };
+    for (plan, mean, said) in [("basic", 0.2, "basic"), ("pro", 0.5, "pro"), ("never heard of", 0.5, "other")] {
+        let answer = answer_of(plan);
+        let reasons: Vec<String> = answer
+            .contributions
+            .iter()
+            .filter(|reason| reason.feature == "trait.plan")
+            .map(|reason| reason.value.to_string())
+            .collect();
+        assert_eq!(reasons, [said]);
+        assert!((answer.predicted.score - (1.0 + 4.0 * mean)).abs() < 0.4, "{answer:?}");
+        let sum: f64 = answer.contributions.iter().map(|reason| reason.contribution).sum();
+        assert!((sum - answer.predicted.score).abs() < 1e-9, "{answer:?}");
+    }
+    let model = Model::Survey(trained.model.clone());
+    assert_eq!(artifact::decode(&artifact::encode(&model)), Ok(model));
+    // What the caller leaves out is no feature; nothing else tells the plans apart.
+    let without = train(&answers_without(Question::Satisfaction, &customers, &["plan"]), Some(&trained.model), &());
+    let without = without.expect("enough answers");
+    assert!(!without.promote && value(&without.card, "r2") < 0.1, "{}", text(&without.card, "gate"));
+    assert_eq!(
+        without.card["traits_left_out"],
+        Value::Map(
+            [("excluded", 1.0), ("rare", 0.0), ("too_many", 0.0)]
+                .map(|(reason, count)| (reason.to_owned(), Value::Number(count)))
+                .into()
+        )
+    );
+}
+
+#[test]
+fn the_fixture_of_answers_answers_as_it_did() {
+    let customers = of_plans(600);
+    held("survey", &Model::Survey(satisfaction(&customers).expect("enough answers").model), |model| {
+        let Model::Survey(model) = model else { return String::new() };
+        let answer = |(_, timeline): &Customer| {
+            let answer = model.predict(&state(timeline), day(NOW));
+            let (predicted, reason) = (answer.predicted, &answer.contributions[0]);
+            let (feature, value) = (&reason.feature, &reason.value);
+            format!("{:.9} {:.9} {:.9} {feature} {value}\n", predicted.score, predicted.low, predicted.high)
+        };
+        customers[..6].iter().map(answer).collect()
+    });
 }
 
 #[test]
@@ -136,7 +208,7 @@ fn too_few_or_equal_answers_are_not_enough() {
 fn the_same_answers_make_the_same_model_whatever_the_profile_ids() {
     let customers = asked(700, SurveyKind::Csat, sad);
     let trained = |first_id: u128| {
-        let mut answers = SurveyAnswers::new(Question::Satisfaction, day(NOW), 7);
+        let mut answers = answers(Question::Satisfaction, &[]);
         let mut profiles = profiles(&customers, first_id);
         profiles.sort_by_key(|(profile, _)| profile.id);
         for (profile, timeline) in profiles {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{CATEGORIES_MAX, CATEGORIES_OF_ALL_MAX, CUSTOMERS_MIN, Cell, TRAITS_MAX, TraitFeature, TraitKind, spelled};
+use crate::domain::value::Map;
+use crate::models::card;
 
 /// The features that were found, and the traits that are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +24,18 @@ pub(in crate::models) enum LeftOut {
     Rare,
     /// [`TRAITS_MAX`] others are stated by more customers.
     TooMany,
+}
+
+impl Learned {
+    /// How many traits are no features, by the reason, for a card.
+    pub(in crate::models) fn describe_left_out(&self) -> Map {
+        let count = |reason| card::count(self.left_out.get(&reason).copied().unwrap_or(0));
+        card::map([
+            ("excluded", count(LeftOut::Excluded)),
+            ("rare", count(LeftOut::Rare)),
+            ("too_many", count(LeftOut::TooMany)),
+        ])
+    }
 }
 
 /// Counts customers; the statements of one follow each other.

@@ -60,6 +60,12 @@ impl Words {
         to.keep(self.cells(stated))
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(in crate::models) fn len(&self) -> usize {
+        self.words.len()
+    }
+
     fn number(&mut self, word: &str) -> u32 {
         if let Some(number) = self.numbers.get(word) {
             return *number;

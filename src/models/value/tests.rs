@@ -8,6 +8,7 @@ use crate::models::customer_key::CustomerKey;
 use crate::models::examples::ChurnParameters;
 use crate::models::fixture::{Customer, census, day, id, profiles, purchase, refund, state, value};
 use crate::models::sampling::{Purpose, generator};
+use crate::models::tests::held::held;
 
 /// The law that the customers below follow.
 const TRUTH: BgNbd = BgNbd { r: 2.0, alpha: 6.0, a: 1.0, b: 4.0 };
@@ -59,6 +60,21 @@ fn learn(customers: &[Customer], previous: Option<&ValueModel>) -> Result<Traine
         buyers.add(*id, &Whole { base: None, events: timeline.clone() });
     }
     train(&buyers, previous, &())
+}
+
+#[test]
+fn the_fixture_of_value_answers_as_it_did() {
+    let customers = shop(400);
+    held("value", &Model::Value(learn(&customers, None).expect("enough buyers").model), |model| {
+        let Model::Value(model) = model else { return String::new() };
+        let answer = |(_, timeline): &Customer| {
+            let answer = model.predict(&state(timeline), day(WATCHED_DAYS), None);
+            let worth = answer.worth.expect("a currency");
+            let [order, lifetime] = [worth.order_value, worth.lifetime_value];
+            format!("{:.9} {:.9} {order:.9} {lifetime:.9}\n", answer.alive, answer.expected_purchases)
+        };
+        customers[..6].iter().map(answer).collect()
+    });
 }
 
 #[test]

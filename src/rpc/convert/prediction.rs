@@ -235,9 +235,9 @@ fn band(status: PredictionStatus, band: Band) -> pb::Band {
 
 fn contribution(contribution: Contribution) -> pb::Contribution {
     pb::Contribution {
-        feature: contribution.feature.into_owned(),
-        display_name: contribution.display_name.into_owned(),
-        value: contribution.value,
+        feature: contribution.feature.into(),
+        display_name: contribution.display_name.into(),
+        value: contribution.value.to_string(),
         contribution: contribution.contribution,
     }
 }
