@@ -37,7 +37,7 @@ use rapport::models::segments::{self, SegmentParameters, SegmentRows, TrainedSeg
 /// Where the data ship.
 const SHIPPED: [&str; 2] = ["examples/retail/cdnow_sample.csv.gz", "examples/retail/cdnow_rest_even.csv.gz"];
 /// Splits into halves beside the one that the target is for.
-const OTHER_HALVES: u8 = 8;
+const OTHER_HALVES: u8 = 20;
 /// Seed of everything here.
 const SEED: u64 = 20_261_122;
 
