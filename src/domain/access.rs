@@ -22,7 +22,7 @@ pub enum Scope {
     PredictionsRead = 3,
     /// Trains models and lets them answer.
     TrainingWrite = 4,
-    /// Records consents, exports and erases customers.
+    /// Records consents, and exports customers.
     PrivacyWrite = 5,
     /// Changes settings and rules of the workspace, and makes keys for it.
     Admin = 6,

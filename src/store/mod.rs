@@ -2,7 +2,7 @@
 //!
 //! The port assumes no single writer: a [`Commit`] names everything that its decision read, and is refused with
 //! [`Error::Conflict`] when any of it has changed since. An adapter over a shared SQL database can keep that promise
-//! with one transaction per commit, as the embedded one keeps it with one committer thread.
+//! with one transaction per commit, as the embedded one keeps it with one committer, which checks commits in turn.
 
 mod backup;
 pub mod embedded;
