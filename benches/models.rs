@@ -164,7 +164,9 @@ fn predictions() -> anyhow::Result<ExitCode> {
         for traits in [0, 12] {
             let company = Company::new(law, traits, SEED)?;
             let ask = || {
-                let asked = (0..TURNS).flat_map(|_| &company.states);
+                // A customer is asked about several times in a row: where a server answers, the profile has just been read
+                // from its bytes, and lies in the processor's memory.
+                let asked = company.states.iter().flat_map(|state| std::iter::repeat_n(state, TURNS));
                 let reasons =
                     asked.map(|state| black_box(company.model.predict(state, company.now)).contributions.len());
                 Ok::<usize, anyhow::Error>(reasons.sum())

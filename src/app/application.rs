@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::failed_looks::FailedLooks;
+use super::figures::EventCounts;
 use super::keyring::{DigestKey, Keyring};
 use super::lanes::Lanes;
 use super::refusals::Refusals;
@@ -26,6 +27,7 @@ pub struct App {
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) event_counts: Arc<EventCounts>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) start_time: Timestamp,
 }
@@ -55,6 +57,7 @@ impl App {
             resolvers: Arc::default(),
             lanes: Arc::default(),
             refusals: Arc::default(),
+            event_counts: Arc::default(),
             keyring: Arc::new(Keyring::new(digest_key)),
             store,
             context,

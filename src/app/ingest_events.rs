@@ -139,7 +139,11 @@ impl App {
         let outcome = |(position, key): (usize, EventKey)| {
             statuses.remove(&position).map(|status| Outcome { event_id: key.event_id.into(), status })
         };
-        Ok(Ingested { outcomes: batch.keys.into_iter().enumerate().filter_map(outcome).collect(), revision })
+        let outcomes: Vec<Outcome> = batch.keys.into_iter().enumerate().filter_map(outcome).collect();
+        if mode == WriteMode::Commit {
+            self.event_counts.count(&outcomes);
+        }
+        Ok(Ingested { outcomes, revision })
     }
 
     /// Sorts out what is not well-formed or names nobody.

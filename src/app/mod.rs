@@ -11,6 +11,7 @@ mod error;
 mod expire_history;
 mod export_customer;
 mod failed_looks;
+mod figures;
 mod follow_up;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -56,6 +57,7 @@ pub use customer::{Caller, CustomerRef, Found, Read};
 pub(crate) use error::chain;
 pub use error::{Error, Invalid, Reason, Resource, Result};
 pub use export_customer::Exported;
+pub use figures::Figures;
 pub use get_models::ModelView;
 pub use identity_rules::{IdentityRulesRequest, RulesChange, RulesView};
 pub use ingest_events::{IncomingEvent, Ingested, Outcome, OutcomeStatus};

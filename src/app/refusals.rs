@@ -20,6 +20,12 @@ impl Refusals {
         *purposes.entry(name.to_owned()).or_default() += 1;
     }
 
+    /// Those of all workspaces.
+    pub(super) fn all(&self) -> u64 {
+        let workspaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        workspaces.values().flat_map(BTreeMap::values).sum()
+    }
+
     /// Those of a workspace.
     pub(super) fn of(&self, workspace: &WorkspaceId) -> BTreeMap<String, u64> {
         let workspaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,6 +47,7 @@ mod tests {
         let counted = refusals.of(&workspace);
         assert_eq!((counted["purpose-0"], counted[limits::OTHER]), (2, 3));
         assert_eq!(counted.len(), limits::CONSENT_PURPOSES + 1);
+        assert_eq!(refusals.all(), limits::CONSENT_PURPOSES as u64 + 4);
         assert!(refusals.of(&"other".parse().expect("a name")).is_empty());
     }
 }

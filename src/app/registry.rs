@@ -79,6 +79,12 @@ impl Registry {
         }
     }
 
+    /// The kinds of models that should answer and do not, once for each workspace.
+    pub(super) fn unserved(&self) -> Vec<ModelKind> {
+        let workspaces = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        workspaces.values().flat_map(|serving| &serving.unserved).map(|unserved| unserved.kind).collect()
+    }
+
     /// Notes that a model could not be loaded; the one in its place was put here before.
     fn note(&self, workspace: &WorkspaceId, unserved: Unserved) {
         let mut workspaces = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use crate::domain::money::Currency;
 use crate::domain::payload::SubscriptionStatus;
 use crate::domain::profile::State;
 use crate::domain::profile::activity::Tally;
+use crate::domain::profile::purchases::Totals;
 use crate::domain::profile::surveys::Scores;
 use crate::domain::profile::traits::Traits;
 use crate::domain::reading::Reading;
@@ -56,6 +57,8 @@ pub struct View<'a> {
     now: Timestamp,
     active: Option<Tally>,
     whole_days: bool,
+    /// The money in the customer's first currency.
+    money: Totals,
     /// What happened within each of [`WINDOWS`].
     windows: [Counts; WINDOWS.len()],
 }
@@ -87,8 +90,7 @@ pub const FEATURES: &[Feature] = &[
     feature("net_revenue_90d", "Net spend in the last 90 days", Unit::Money, |v| Some(v.within(90).revenue.as_units())),
     feature("order_value", "Average order value", Unit::Money, |v| v.order_value()),
     feature("last_order_value", "Value of the last purchase", Unit::Money, |v| {
-        let totals = v.state.purchases.main_totals(&Currency::default());
-        totals.last.map(|_| totals.last_amount.as_units())
+        v.money.last.map(|_| v.money.last_amount.as_units())
     }),
     feature("items_per_purchase", "Items per purchase", Unit::Count, |v| {
         ratio(v.state.purchases.items, v.state.purchases.count as f64)
@@ -217,7 +219,8 @@ impl<'a> View<'a> {
     /// A customer at `now`; `qualifying_events` names the events that show they are still here.
     pub fn new(state: &'a State, now: Timestamp, qualifying_events: &[String]) -> Self {
         let windows = state.days.windows(now, WINDOWS);
-        Self { state, now, active: qualifying(state, qualifying_events), whole_days: false, windows }
+        let money = state.purchases.main_totals(&Currency::default());
+        Self { state, now, active: qualifying(state, qualifying_events), whole_days: false, money, windows }
     }
 
     /// The same customer with ages in whole days. Data without dates happen when they are imported: what lies between
@@ -277,8 +280,7 @@ impl<'a> View<'a> {
     }
 
     fn net_revenue(&self) -> f64 {
-        let purchases = &self.state.purchases;
-        purchases.main_totals(&Currency::default()).net().as_units()
+        self.money.net().as_units()
     }
 
     fn order_value(&self) -> Option<f64> {

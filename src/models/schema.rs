@@ -56,7 +56,7 @@ impl Schema {
     /// The name for programs.
     pub(super) fn name(&self, position: usize) -> SmolStr {
         match self.trait_at(position) {
-            Some(feature) => feature.name().into(),
+            Some(feature) => feature.name().clone(),
             None => SmolStr::new_static(FEATURES[position].name),
         }
     }
@@ -64,7 +64,7 @@ impl Schema {
     /// The name for people.
     pub(super) fn display_name(&self, position: usize) -> SmolStr {
         match self.trait_at(position) {
-            Some(feature) => feature.key().into(),
+            Some(feature) => feature.key().clone(),
             None => SmolStr::new_static(FEATURES[position].display_name),
         }
     }
@@ -80,7 +80,7 @@ impl Schema {
     /// The parts of a score as reasons, the largest first, each moved to another unit by a `factor`.
     pub(super) fn reasons(&self, mut parts: Vec<(usize, f64)>, known: &Known, scale: (f64, &str)) -> Vec<Contribution> {
         let (factor, currency) = scale;
-        parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        parts.sort_unstable_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         let reason = |(position, part): (usize, f64)| Contribution {
             feature: self.name(position),
             display_name: self.display_name(position),

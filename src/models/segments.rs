@@ -1,7 +1,7 @@
 //! Segments: groups of customers that resemble each other, found by K-Means on few, robust features.
 //!
-//! The number of groups is given, or it is the largest from 2 to 8 whose every group is found again in resamples of
-//! the customers. A group keeps its id over retraining; ids are never used again.
+//! The number of groups is given, or it is the one from 3 to 8, or else 2, that tells the groups apart best among those
+//! whose every group is found again in resamples of the customers. A group keeps its id over retraining; ids are never used again.
 
 use serde::{Deserialize, Serialize};
 

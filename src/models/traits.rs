@@ -6,6 +6,7 @@
 //! state of its own.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::domain::profile::traits::Traits;
 use crate::domain::reading::Reading;
@@ -34,10 +35,33 @@ const PREFIX: &str = "trait.";
 
 /// One trait as a feature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub(super) struct TraitFeature {
     /// The feature's name: the trait's key behind a prefix.
-    name: String,
+    name: SmolStr,
+    /// The trait's own name.
+    key: SmolStr,
     pub(super) kind: TraitKind,
+}
+
+/// What of it lies in an artifact.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "TraitFeature")]
+struct Stored {
+    name: SmolStr,
+    kind: TraitKind,
+}
+
+impl From<Stored> for TraitFeature {
+    fn from(Stored { name, kind }: Stored) -> Self {
+        Self { key: name.strip_prefix(PREFIX).unwrap_or(&name).into(), name, kind }
+    }
+}
+
+impl From<TraitFeature> for Stored {
+    fn from(TraitFeature { name, kind, .. }: TraitFeature) -> Self {
+        Self { name, kind }
+    }
 }
 
 /// What a trait is to a model.
@@ -48,7 +72,7 @@ pub(super) enum TraitKind {
     /// True or false.
     Flag,
     /// One of some texts, ascending. The code of one is its position; that of any other text is their number.
-    Category(Vec<String>),
+    Category(Vec<SmolStr>),
 }
 
 /// A stated value as features look at it.
@@ -79,17 +103,17 @@ pub(super) fn cells(traits: &Traits) -> impl Iterator<Item = (&str, Cell<'_>)> {
 
 impl TraitFeature {
     fn new(key: &str, kind: TraitKind) -> Self {
-        Self { name: format!("{PREFIX}{key}"), kind }
+        Self { name: smol_str::format_smolstr!("{PREFIX}{key}"), key: key.into(), kind }
     }
 
     /// The feature's name for programs.
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &SmolStr {
         &self.name
     }
 
     /// The trait's own name, which is what people know it by.
-    pub(super) fn key(&self) -> &str {
-        self.name.strip_prefix(PREFIX).unwrap_or(&self.name)
+    pub(super) fn key(&self) -> &SmolStr {
+        &self.key
     }
 
     /// How many codes a category has, `other` included; none for what is no category.
@@ -115,7 +139,10 @@ impl TraitFeature {
             (TraitKind::Category(texts), cell) => {
                 let found = match cell {
                     Cell::Text(text) => texts.binary_search_by(|known| known.as_str().cmp(text)).ok(),
-                    Cell::Number(_) | Cell::Flag(_) => texts.binary_search(&spelled(cell)).ok(),
+                    Cell::Number(_) | Cell::Flag(_) => {
+                        let spelled = spelled(cell);
+                        texts.binary_search_by(|known| known.as_str().cmp(&spelled)).ok()
+                    }
                     Cell::Other => None,
                 };
                 Some(found.unwrap_or(texts.len()) as f64)
@@ -130,7 +157,7 @@ impl TraitFeature {
             TraitKind::Number => Reading::Number(value),
             TraitKind::Flag => Reading::Flag(value > 0.5),
             TraitKind::Category(texts) => {
-                Reading::Text(texts.get(value as usize).map_or("other", String::as_str).into())
+                Reading::Text(texts.get(value as usize).cloned().unwrap_or(SmolStr::new_static("other")))
             }
         }
     }
@@ -145,8 +172,8 @@ pub(super) fn read_all<'a>(
 ) {
     let mut features = features.iter().enumerate().peekable();
     for (key, cell) in stated {
-        while features.next_if(|(_, feature)| feature.key() < key).is_some() {}
-        if let Some((position, feature)) = features.next_if(|(_, feature)| feature.key() == key) {
+        while features.next_if(|(_, feature)| feature.key.as_str() < key).is_some() {}
+        if let Some((position, feature)) = features.next_if(|(_, feature)| feature.key == key) {
             put(position, feature.read(cell));
         }
     }
@@ -171,7 +198,7 @@ mod tests {
     }
 
     fn category() -> TraitFeature {
-        feature(TraitKind::Category(["1", "basic", "pro", "true"].map(str::to_owned).to_vec()))
+        feature(TraitKind::Category(["1", "basic", "pro", "true"].map(SmolStr::from).to_vec()))
     }
 
     #[test]
@@ -208,7 +235,7 @@ mod tests {
         assert_eq!(said(category(), None), "unknown");
         assert_eq!(said(feature(TraitKind::Flag), Some(0.0)), "no");
         assert_eq!(said(feature(TraitKind::Number), Some(29.85)), "29.85");
-        assert_eq!((category().name(), category().key()), ("trait.plan", "plan"));
+        assert_eq!((category().name().as_str(), category().key().as_str()), ("trait.plan", "plan"));
     }
 
     #[test]

@@ -89,6 +89,11 @@ const NEEDS: [(&str, Need); 49] = [
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ADMIN),
 ];
 
+/// The paths of all methods.
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    NEEDS.iter().map(|(path, _)| *path)
+}
+
 impl Rights {
     pub(super) fn new() -> Self {
         Self(NEEDS.into_iter().collect())

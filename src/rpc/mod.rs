@@ -13,6 +13,7 @@ mod health;
 mod in_process;
 mod layers;
 mod listen;
+mod measures;
 mod options;
 pub mod pb;
 mod peers;
@@ -31,6 +32,7 @@ mod watch_stream;
 
 pub use credentials::{CertificateName, CertificateRule, Credentials};
 pub use in_process::in_process;
+pub use measures::Measures;
 pub use options::{ConnectionLimits, MessageLimits, RpcOptions};
 pub use serve::serve;
 pub use token::{ExpectedClaims, Issuer, UnusableKeys};

@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::credentials::Credentials;
+use super::measures::Measures;
 
 /// What an operator may choose about the gRPC surface.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct RpcOptions {
     pub connections: ConnectionLimits,
     /// Certificates and issuers of tokens that are trusted.
     pub credentials: Credentials,
+    /// Where requests are counted; without it, they are not.
+    pub measures: Option<Measures>,
     /// How TLS is spoken, always the latest; without it, it is not.
     pub tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
 }
@@ -83,6 +86,7 @@ impl Default for RpcOptions {
             messages: MessageLimits::default(),
             connections: ConnectionLimits::default(),
             credentials: Credentials::default(),
+            measures: None,
             tls: None,
         }
     }

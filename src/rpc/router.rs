@@ -74,7 +74,7 @@ pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopp
         .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
         .layer(cors())
         .layer(GrpcWebLayer::new())
-        .layer(GateLayer::new(app, door, admission, options.request_timeout));
+        .layer(GateLayer::new(app, door, admission, options));
     Ok(server.add_routes(routes.routes()))
 }
 

@@ -8,9 +8,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use self::descriptions::DESCRIPTIONS;
 use super::environment;
-use crate::domain::limits;
+use crate::domain::limits::IDEMPOTENCY_WINDOW;
 use crate::domain::time::days;
+
+mod access;
+mod descriptions;
+mod limits;
+
+pub use access::{Auth, Certificate, Tls, TokenIssuer};
+pub use limits::Limits;
 
 /// Everything an operator may set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +36,8 @@ pub struct Config {
     pub auth: Auth,
     /// What callers may ask for at once.
     pub limits: Limits,
+    /// The figures for Prometheus.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
 }
@@ -52,118 +62,12 @@ pub struct Storage {
     pub history_days: u32,
 }
 
-/// Who may call.
+/// The figures for Prometheus.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// The file with the key under which digests of API keys are made; empty is `auth.key` in the data directory.
-    pub key_file: String,
-    /// Certificates of clients that speak for a workspace.
-    pub certificates: Vec<Certificate>,
-    /// Issuers whose tokens speak for a workspace.
-    pub issuers: Vec<TokenIssuer>,
-}
-
-/// Certificates of clients, and what they may do. Exactly one of `fingerprint` and `san` is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// The SHA-256 digest of one certificate.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub fingerprint: String,
-    /// A subject alternative name, a DNS name or a URI, of certificates that `tls.client_ca_file` has issued.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub san: String,
-    /// The workspace that they reach.
-    pub workspace: String,
-    /// The names of their scopes.
-    pub scopes: Vec<String>,
-}
-
-/// An issuer of tokens (OpenID Connect).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenIssuer {
-    /// The claim `iss` of its tokens.
-    pub issuer: String,
-    /// What the claim `aud` must hold.
-    pub audience: String,
-    /// The file with its public keys as a JWKS; it is read again when it changes.
-    pub jwks_file: String,
-    /// The claim that names the workspace.
-    #[serde(default = "workspace_claim")]
-    pub workspace_claim: String,
-    /// The claim that names the scopes.
-    #[serde(default = "scopes_claim")]
-    pub scopes_claim: String,
-}
-
-/// How connections are encrypted. Files are in PEM, and read again when they change.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    /// The server's certificate, with those of its issuers behind it; empty is without TLS.
-    pub cert_file: String,
-    /// The private key of the certificate.
-    pub key_file: String,
-    /// The authorities that issue certificates of clients; empty asks for none.
-    pub client_ca_file: String,
-}
-
-fn workspace_claim() -> String {
-    "workspace".to_owned()
-}
-
-fn scopes_claim() -> String {
-    "scope".to_owned()
-}
-
-/// What callers may ask for at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Requests that are at work at the same time; further ones are refused at once with `OVERLOADED`.
-    pub requests_in_flight: usize,
-    /// Milliseconds after which a unary request without a deadline of its own is given up.
-    pub request_timeout_ms: u64,
-    /// Milliseconds for which a stopping server lets open requests finish.
-    pub drain_timeout_ms: u64,
-    /// Bytes of a request.
-    pub request_bytes: usize,
-    /// Bytes of a request that holds a batch.
-    pub batch_bytes: usize,
-    /// Bytes of a reply.
-    pub reply_bytes: usize,
-    /// Connections from one address.
-    pub connections_per_peer: usize,
-    /// Requests of one connection that are at work at the same time.
-    pub requests_per_connection: usize,
-    /// Streams that a client may open on one connection at the same time.
-    pub streams_per_connection: u32,
-    /// Bytes of the headers of a request.
-    pub header_list_bytes: u32,
-    /// Streams of one connection that the server may have ended for a fault of the client.
-    pub error_resets: usize,
-    /// Streams that a client may have opened and reset before the server looked at them.
-    pub pending_resets: usize,
-    /// Milliseconds that a TLS handshake may take.
-    pub handshake_timeout_ms: u64,
-    /// Milliseconds that a client may take to send its first byte.
-    pub first_byte_timeout_ms: u64,
-    /// Milliseconds that a connection may be open without a request.
-    pub idle_timeout_ms: u64,
-    /// Milliseconds for which a stream of changes waits for its reader.
-    pub stalled_send_timeout_ms: u64,
-    /// Milliseconds that an answer may lie on the wire without any of it being taken.
-    pub stalled_connection_timeout_ms: u64,
-    /// Milliseconds of silence after which a client is asked whether it is still there.
-    pub keepalive_interval_ms: u64,
-    /// Milliseconds that its answer may take.
-    pub keepalive_timeout_ms: u64,
-    /// Milliseconds after which a connection is asked to go.
-    pub connection_age_ms: u64,
-    /// Milliseconds for which it may finish what it carries.
-    pub connection_age_grace_ms: u64,
+pub struct Metrics {
+    /// Address that they are served on over HTTP, at `/metrics`; empty: nowhere.
+    pub listen: String,
 }
 
 /// The log.
@@ -195,6 +99,7 @@ impl Default for Config {
             tls: Tls::default(),
             auth: Auth::default(),
             limits: Limits::default(),
+            metrics: Metrics::default(),
             log: Log::default(),
         }
     }
@@ -214,67 +119,6 @@ impl Default for Storage {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests_in_flight: 1_024,
-            request_timeout_ms: 10_000,
-            drain_timeout_ms: 10_000,
-            request_bytes: 1 << 20,
-            batch_bytes: 4 << 20,
-            reply_bytes: 4 << 20,
-            connections_per_peer: 256,
-            requests_per_connection: 64,
-            streams_per_connection: 128,
-            header_list_bytes: 16 << 10,
-            error_resets: 64,
-            pending_resets: 20,
-            handshake_timeout_ms: 5_000,
-            first_byte_timeout_ms: 10_000,
-            idle_timeout_ms: 300_000,
-            stalled_send_timeout_ms: 10_000,
-            stalled_connection_timeout_ms: 30_000,
-            keepalive_interval_ms: 30_000,
-            keepalive_timeout_ms: 10_000,
-            connection_age_ms: 3_600_000,
-            connection_age_grace_ms: 30_000,
-        }
-    }
-}
-
-impl Limits {
-    fn check(&self) -> anyhow::Result<()> {
-        let sizes = [
-            ("request_bytes", self.request_bytes as u64),
-            ("batch_bytes", self.batch_bytes as u64),
-            ("connections_per_peer", self.connections_per_peer as u64),
-            ("requests_per_connection", self.requests_per_connection as u64),
-            ("streams_per_connection", self.streams_per_connection.into()),
-            ("header_list_bytes", self.header_list_bytes.into()),
-            ("error_resets", self.error_resets as u64),
-            ("pending_resets", self.pending_resets as u64),
-        ];
-        let times = [
-            ("handshake_timeout_ms", self.handshake_timeout_ms),
-            ("first_byte_timeout_ms", self.first_byte_timeout_ms),
-            ("idle_timeout_ms", self.idle_timeout_ms),
-            ("stalled_send_timeout_ms", self.stalled_send_timeout_ms),
-            ("stalled_connection_timeout_ms", self.stalled_connection_timeout_ms),
-            ("keepalive_interval_ms", self.keepalive_interval_ms),
-            ("keepalive_timeout_ms", self.keepalive_timeout_ms),
-            ("connection_age_ms", self.connection_age_ms),
-        ];
-        for (name, value) in sizes.into_iter().chain(times) {
-            anyhow::ensure!(value > 0, "limits.{name} must be at least 1");
-        }
-        anyhow::ensure!(
-            self.reply_bytes >= 4 << 20,
-            "limits.reply_bytes must be at least 4194304: pages end below that"
-        );
-        Ok(())
-    }
-}
-
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
@@ -283,68 +127,7 @@ impl Default for Log {
 
 /// The shortest history: more than a day longer than events are remembered for telling repeats, which are looked up
 /// where they were accepted.
-const HISTORY_DAYS_MIN: u32 = (limits::IDEMPOTENCY_WINDOW.as_secs() / 86_400) as u32 + 2;
-
-/// What each key means, in the order of the file that `rapport config default` prints.
-const DESCRIPTIONS: [(&str, &str); 38] = [
-    ("listen", "Address that gRPC and gRPC-Web listen on."),
-    ("data_dir", "Directory that holds everything the server keeps."),
-    ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
-    ("storage.checkpoint_bytes", "Bytes of the journal after which the next checkpoint is made, at least 1 MiB."),
-    (
-        "storage.index_cache_bytes",
-        "Memory in bytes for profiles that were read or written lately and identifiers that were read.",
-    ),
-    (
-        "storage.min_free_bytes",
-        "Bytes of the disk that stay free; below, nothing is written. The smaller limit counts.",
-    ),
-    ("storage.min_free_ratio", "Share of the disk that stays free, 0 to 1."),
-    ("storage.reserve_bytes", "Bytes kept back for the index on a full disk, at most a sixteenth of the disk."),
-    (
-        "storage.history_days",
-        "Days for which events can be listed, merges undone and states of the past be read, at least 32; 0 is for ever.",
-    ),
-    ("tls.cert_file", "Certificate of the server (PEM), those of its issuers behind it; empty: no TLS."),
-    ("tls.key_file", "Private key of the certificate (PEM)."),
-    ("tls.client_ca_file", "Authorities of client certificates (PEM); empty: clients are asked for none."),
-    ("auth.key_file", "File with the key that digests of API keys are made with; empty: auth.key in data_dir."),
-    (
-        "auth.certificates",
-        "Client certificates: tables of fingerprint (SHA-256) or san (DNS name or URI), workspace, scopes.",
-    ),
-    (
-        "auth.issuers",
-        "Issuers of tokens: tables of issuer, audience, jwks_file and, unless \"workspace\" and \"scope\", \
-         workspace_claim, scopes_claim.",
-    ),
-    ("limits.requests_in_flight", "Requests at work at the same time; further ones are refused at once."),
-    ("limits.request_timeout_ms", "Milliseconds after which a unary request without a deadline is given up."),
-    ("limits.drain_timeout_ms", "Milliseconds for which a stopping server lets open requests finish."),
-    ("limits.request_bytes", "Bytes of a request, inflated."),
-    ("limits.batch_bytes", "Bytes of a request that holds a batch, inflated."),
-    ("limits.reply_bytes", "Bytes of a reply, at least 4194304; clients accept no more unless told to."),
-    ("limits.connections_per_peer", "Connections from one address; of IPv6, from one network of 64 bits."),
-    ("limits.requests_per_connection", "Requests of one connection at work at the same time."),
-    ("limits.streams_per_connection", "Streams open on one connection at the same time."),
-    ("limits.header_list_bytes", "Bytes of the headers of a request."),
-    ("limits.error_resets", "Streams of a connection ended for faults of the client before it is closed."),
-    ("limits.pending_resets", "Streams opened and reset before they were looked at before a connection is closed."),
-    ("limits.handshake_timeout_ms", "Milliseconds for a TLS handshake."),
-    ("limits.first_byte_timeout_ms", "Milliseconds until the first byte of a connection."),
-    ("limits.idle_timeout_ms", "Milliseconds of a connection without a request."),
-    ("limits.stalled_send_timeout_ms", "Milliseconds for which a stream of changes waits for its reader."),
-    (
-        "limits.stalled_connection_timeout_ms",
-        "Milliseconds for which no part of an answer is taken before its connection is closed.",
-    ),
-    ("limits.keepalive_interval_ms", "Milliseconds of silence before a client is asked whether it is there."),
-    ("limits.keepalive_timeout_ms", "Milliseconds for its answer."),
-    ("limits.connection_age_ms", "Milliseconds after which a connection is asked to go."),
-    ("limits.connection_age_grace_ms", "Milliseconds for which it may then finish what it carries."),
-    ("log.filter", "What is logged: a level, or a filter such as \"warn,rapport=debug\"."),
-    ("log.format", "\"text\" for people, \"json\" for programs."),
-];
+const HISTORY_DAYS_MIN: u32 = (IDEMPOTENCY_WINDOW.as_secs() / 86_400) as u32 + 2;
 
 impl Config {
     /// Reads the file, where one is given, and the environment over it.
@@ -383,7 +166,7 @@ impl Config {
             self.storage.history_days == 0 || self.storage.history_days >= HISTORY_DAYS_MIN,
             "storage.history_days must be 0, which keeps history for ever, or at least {HISTORY_DAYS_MIN}: events are \
              told from their repeats for {} days",
-            limits::IDEMPOTENCY_WINDOW.as_secs() / 86_400
+            IDEMPOTENCY_WINDOW.as_secs() / 86_400
         );
         anyhow::ensure!(self.limits.requests_in_flight > 0, "limits.requests_in_flight must be at least 1");
         anyhow::ensure!(self.limits.request_timeout_ms > 0, "limits.request_timeout_ms must be at least 1");

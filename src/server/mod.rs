@@ -6,6 +6,7 @@ mod digest_key;
 mod environment;
 mod expiry;
 mod keys;
+mod metrics;
 mod models;
 mod refusal;
 mod reload;

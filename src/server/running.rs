@@ -10,12 +10,13 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::config::{Config, Limits};
+use super::metrics::{self, Metrics};
 use super::refusal::{Refusal, refusal};
 use super::reload::{self, Files};
 use super::{credentials, digest_key, expiry, keys, models, tls};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
-use crate::rpc::{self, ConnectionLimits, MessageLimits, RpcOptions};
+use crate::rpc::{self, ConnectionLimits, Measures, MessageLimits, RpcOptions};
 use crate::store::embedded::{DiskLimits, EmbeddedStore, OnReplay, Options};
 
 /// A server at work.
@@ -32,6 +33,8 @@ pub struct Server {
     keys: JoinHandle<()>,
     /// The job that reads certificates again.
     reload: JoinHandle<()>,
+    /// The figures, where they are wanted.
+    metrics: Option<Metrics>,
     drain_timeout: Duration,
 }
 
@@ -69,6 +72,9 @@ impl Server {
             return Err(Refusal::new(no_keys(config, address)).into());
         }
         options.credentials = trusted;
+        let registry = metrics::registry()?;
+        options.measures = Some(Measures::new(&registry)?);
+        let metrics = metrics::start(&config.metrics, registry, app.clone()).await?;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             let _asked_or_dropped = stopped.await;
@@ -77,12 +83,18 @@ impl Server {
         let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
         let (models, keys) = (models::start(app.clone()), keys::start(app.clone()));
         let reload = reload::start(files);
-        Ok(Self { app, address, stop, serving, expiry, models, keys, reload, drain_timeout: config.drain_timeout() })
+        let drain_timeout = config.drain_timeout();
+        Ok(Self { app, address, stop, serving, expiry, models, keys, reload, metrics, drain_timeout })
     }
 
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the figures for Prometheus are, if they are anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
     /// Lets open requests and the training at work finish for a while, then closes the store.

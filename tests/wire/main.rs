@@ -14,6 +14,7 @@ mod history;
 mod identity;
 mod isolation;
 mod labels;
+mod metrics;
 mod model_life;
 mod predictions;
 mod profiles;

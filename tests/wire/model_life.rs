@@ -321,6 +321,7 @@ async fn in_the_place_of_a_model_that_cannot_be_loaded_the_last_good_one_answers
         let [unserved] = unserved.as_slice() else { panic!("{unserved:?}") };
         assert_eq!((unserved.kind(), &unserved.model_version), (ModelKind::Churn, &lost.model_version));
         assert_eq!(unserved.serving_model_version, good.model_version);
+        assert_eq!(restarted.app.figures().unserved, [rapport::domain::model::ModelKind::Churn]);
         for (run, active) in [(&good, true), (&lost, false)] {
             let request = pb::GetModelRequest { model_version: run.model_version.clone(), ..Default::default() };
             let model = restarted.training().get_model(request).await.expect("the model").into_inner().model;
@@ -334,6 +335,7 @@ async fn in_the_place_of_a_model_that_cannot_be_loaded_the_last_good_one_answers
     let request = pb::ActivateModelRequest { model_version: good.model_version.clone(), ..Default::default() };
     mended.training().activate_model(request).await.expect("activated");
     assert_eq!(unserved(&mended).await, []);
+    assert_eq!(mended.app.figures().unserved, []);
 }
 
 async fn unserved(app: &TestApp) -> Vec<pb::UnservedModel> {

@@ -95,8 +95,8 @@ impl Purchases {
     pub fn main_totals(&self, workspace: &Currency) -> Totals {
         let currency = self.currency(workspace);
         let mut sum = Totals::default();
-        for named in self.totals.keys().filter(|named| *named == currency || named.is_empty()) {
-            sum.add(&self.totals[named]);
+        for (_, totals) in self.totals.iter().filter(|(named, _)| *named == currency || named.is_empty()) {
+            sum.add(totals);
         }
         sum
     }

@@ -11,6 +11,8 @@ pub(super) const FIT_ROWS: usize = 5_000;
 const SILHOUETTE_ROWS: usize = 2_000;
 /// Numbers of segments that are tried where the caller names none.
 const TRIED: std::ops::RangeInclusive<usize> = 2..=8;
+/// Segments from which they tell more than who does much and who does little.
+const TELLING: usize = 3;
 /// Jaccard similarity from which a cluster is stable (Hennig 2007).
 pub(super) const STABLE: f64 = 0.75;
 /// A group smaller than this is an outlier, not a segment.
@@ -34,8 +36,7 @@ impl Candidate {
     }
 }
 
-/// Fits the `k` that was asked for, or tries several and takes the largest stable one; where none is stable, the one
-/// that comes nearest to it.
+/// Fits the `k` that was asked for, or tries several and takes the best of them.
 pub(super) fn choose(
     customers: &[(CustomerKey, Row)],
     points: &Points,
@@ -58,15 +59,25 @@ pub(super) fn choose(
             Err(error) => return Err(error),
         }
     }
-    let chosen = candidates.iter().rev().find(|candidate| candidate.is_stable()).or_else(|| {
-        candidates.iter().reduce(|best, next| if next.jaccard_min() > best.jaccard_min() { next } else { best })
-    });
-    let chosen = chosen.cloned();
+    let chosen = best(&candidates).cloned();
     let mut chosen = chosen.ok_or_else(|| Error::Internal("no number of segments was tried".to_owned()))?;
     if fitted.len() < points.len() {
         chosen.clusters.refine(points);
     }
     Ok(Choice { candidates, chosen, fitted_rows: fitted.len() })
+}
+
+/// The stable candidate whose groups are told apart best; two groups are one only where no larger number is stable. Where
+/// none is, the one that comes nearest to it. The largest stable number would be a matter of chance: whether a number is just
+/// stable depends on who is in the data, which silhouette is the highest hardly does.
+fn best(candidates: &[Candidate]) -> Option<&Candidate> {
+    let highest = |figure: fn(&Candidate) -> f64, from: &dyn Fn(&Candidate) -> bool| {
+        let suited = candidates.iter().filter(|candidate| from(candidate));
+        suited.reduce(|best, next| if figure(next) > figure(best) { next } else { best })
+    };
+    highest(|candidate| candidate.silhouette, &|candidate| candidate.is_stable() && candidate.k >= TELLING)
+        .or_else(|| highest(|candidate| candidate.silhouette, &Candidate::is_stable))
+        .or_else(|| highest(Candidate::jaccard_min, &|_| true))
 }
 
 fn candidate(points: &Points, k: usize, seed: u64, warm: Option<&[Vec<f64>]>) -> Result<Candidate, Error> {

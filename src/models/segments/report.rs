@@ -164,7 +164,10 @@ impl Training<'_> {
         let how = match self.parameters.k {
             Some(_) => "k was given".to_owned(),
             None if choice.chosen.is_stable() => {
-                format!("the largest k whose every segment keeps a bootstrap Jaccard similarity of {STABLE}")
+                format!(
+                    "the highest silhouette of those k, from 3 on, whose every segment keeps a bootstrap Jaccard similarity \
+                     of {STABLE}; 2 where there is no other"
+                )
             }
             None => format!("no k keeps a bootstrap Jaccard similarity of {STABLE} in every segment; the best of them"),
         };

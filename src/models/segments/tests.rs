@@ -73,11 +73,12 @@ fn sorts_of_customers_become_stable_segments_with_different_names() {
 }
 
 #[test]
-fn a_chosen_number_of_segments_is_the_largest_stable_one_and_the_curves_say_so() {
+fn a_chosen_number_of_segments_is_the_stable_one_that_tells_them_apart_best() {
     let trained = learn(&three_sorts(60), None, None);
     let Value::List(curves) = &trained.card["curves"] else { panic!("no curves") };
     assert!(curves.len() > 1);
-    assert!(trained.promote && trained.model.segments().len() >= 3);
+    // Three sorts of customers are three segments, although more of them are stable too.
+    assert!(trained.promote && trained.model.segments().len() == 3);
     assert!(trained.model.segments().iter().all(|segment| segment.stability_jaccard >= 0.75));
 }
 

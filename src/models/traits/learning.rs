@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::{CATEGORIES_MAX, CATEGORIES_OF_ALL_MAX, CUSTOMERS_MIN, Cell, TRAITS_MAX, TraitFeature, TraitKind, spelled};
 use crate::domain::value::Map;
 use crate::models::card;
@@ -130,7 +132,7 @@ where
     R: Iterator<Item = Statements<'a, I>>,
     I: Iterator<Item = (&'a str, Cell<'a>)>,
 {
-    let categories: BTreeMap<String, usize> = features
+    let categories: BTreeMap<SmolStr, usize> = features
         .iter()
         .enumerate()
         .filter(|(_, feature)| feature.codes().is_some())
@@ -154,7 +156,7 @@ where
     for ((position, text), _) in common {
         let TraitKind::Category(texts) = &mut features[position].kind else { continue };
         if texts.len() < CATEGORIES_MAX && places > 0 {
-            texts.push(text);
+            texts.push(text.into());
             places -= 1;
         }
     }
@@ -187,8 +189,8 @@ mod tests {
             ]
         };
         let learned = learn_from(&(0..90).map(row).collect::<Vec<_>>(), &[]);
-        let kinds: Vec<_> = learned.features.iter().map(|feature| (feature.key(), &feature.kind)).collect();
-        let plans = TraitKind::Category(vec!["7".to_owned(), "pro".to_owned()]);
+        let kinds: Vec<_> = learned.features.iter().map(|feature| (feature.key().as_str(), &feature.kind)).collect();
+        let plans = TraitKind::Category(vec!["7".into(), "pro".into()]);
         assert_eq!(kinds, [("age", &TraitKind::Number), ("member", &TraitKind::Flag), ("plan", &plans)]);
         assert_eq!(learned.left_out, [(LeftOut::Rare, 1)].into());
     }
@@ -197,7 +199,7 @@ mod tests {
     fn a_value_that_fewer_than_twenty_customers_share_is_in_no_vocabulary() {
         let texts = |number: usize| if number < 19 { "19 of them" } else { "20 of them" };
         let rows: Vec<Row<'_>> = (0..39).map(|number| vec![("city", Cell::Text(texts(number)))]).collect();
-        assert_eq!(learn_from(&rows, &[]).features[0].kind, TraitKind::Category(vec!["20 of them".to_owned()]));
+        assert_eq!(learn_from(&rows, &[]).features[0].kind, TraitKind::Category(vec!["20 of them".into()]));
         // A customer counts once, however many cut-offs know them.
         let often: Vec<Row<'_>> = vec![vec![("city", Cell::Text("home"))]; 100];
         let learned = learn(often.iter().map(|row| (7, row.iter().copied())), &[]);
@@ -223,7 +225,7 @@ mod tests {
             .map(|row| keys[..80 - row % 2].iter().map(|key| (key.as_str(), Cell::Number(row as f64))).collect())
             .collect();
         let learned = learn_from(&rows, &["00", "nobody states it"]);
-        let found: Vec<&str> = learned.features.iter().map(TraitFeature::key).collect();
+        let found: Vec<&str> = learned.features.iter().map(|feature| feature.key().as_str()).collect();
         assert_eq!((found.len(), found[0], found[49]), (TRAITS_MAX, "01", "50"));
         assert_eq!(learned.left_out, [(LeftOut::Excluded, 1), (LeftOut::TooMany, 29)].into());
     }

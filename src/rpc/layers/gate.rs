@@ -18,6 +18,8 @@ use super::shed::{Admission, Place};
 use super::trace::{Names, Visit};
 use crate::app::{App, Caught, Credential};
 use crate::rpc::call::Call;
+use crate::rpc::measures::Measures;
+use crate::rpc::options::RpcOptions;
 use crate::rpc::status::{self, Refused};
 
 /// Puts the gate before all services.
@@ -37,12 +39,14 @@ struct Keeper {
     doorkeeper: Doorkeeper,
     names: Names,
     unary_timeout: Duration,
+    measures: Option<Measures>,
 }
 
 impl GateLayer {
-    pub(in crate::rpc) fn new(app: App, door: Door, admission: Admission, unary_timeout: Duration) -> Self {
+    pub(in crate::rpc) fn new(app: App, door: Door, admission: Admission, options: &RpcOptions) -> Self {
         let (names, doorkeeper) = (Names::new(&app), Doorkeeper::new(app.clone(), door));
-        Self(Arc::new(Keeper { app, admission, doorkeeper, names, unary_timeout }))
+        let (unary_timeout, measures) = (options.request_timeout, options.measures.clone());
+        Self(Arc::new(Keeper { app, admission, doorkeeper, names, unary_timeout, measures }))
     }
 }
 
@@ -69,7 +73,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = self.keeper.names.of(request.headers());
-        let mut visit = Visit::new(&self.keeper.app, id, request.uri().clone());
+        let mut visit = Visit::new(&self.keeper.app, self.keeper.measures.clone(), id, request.uri().clone());
         let held = match self.keeper.let_in(&mut request, &mut visit) {
             Ok(held) => held,
             Err(refused) => return Box::pin(std::future::ready(Ok(refusal(refused, &mut visit)))),

@@ -1,4 +1,5 @@
-//! One log line per request: what was called, what came of it and how long it took. Never what was in it.
+//! One log line per request, and its part in the figures: what was called, what came of it and how long it took. Never
+//! what was in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use crate::app::App;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Timestamp;
 use crate::rpc::call::RequestId;
+use crate::rpc::measures::Measures;
 
 /// Names requests.
 pub(super) struct Names {
@@ -21,6 +23,7 @@ pub(super) struct Visit {
     /// The name of the request.
     pub(super) id: RequestId,
     app: App,
+    measures: Option<Measures>,
     path: http::Uri,
     workspace: Option<WorkspaceId>,
     start: Timestamp,
@@ -45,8 +48,9 @@ impl Names {
 }
 
 impl Visit {
-    pub(super) fn new(app: &App, id: RequestId, path: http::Uri) -> Self {
-        Self { id, app: app.clone(), path, workspace: None, start: app.now(), code: None }
+    pub(super) fn new(app: &App, measures: Option<Measures>, id: RequestId, path: http::Uri) -> Self {
+        measures.iter().for_each(Measures::begin);
+        Self { id, app: app.clone(), measures, path, workspace: None, start: app.now(), code: None }
     }
 
     pub(super) fn note_workspace(&mut self, workspace: &WorkspaceId) {
@@ -75,6 +79,9 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let micros = self.app.now().micros_since(self.start);
+        if let Some(measures) = &self.measures {
+            measures.end(self.path(), self.code.unwrap_or(Code::Cancelled), micros);
+        }
         let workspace = self.workspace.as_ref().map(WorkspaceId::as_str);
         let (method, id) = (self.method(), &self.id);
         match self.code {
