@@ -13,6 +13,8 @@ pub const WATCHED_SEGMENTS: usize = 100;
 pub const CHANGES_PER_MESSAGE: usize = 500;
 /// Keys of one workspace that were not revoked.
 pub const API_KEYS: usize = 1_000;
+/// Entries of the audit log that wait to be written, and kinds of calls that are counted: so many of each.
+pub const AUDIT_WAITING: usize = 32 << 10;
 /// Events in one `IngestEvents` request.
 pub const BATCH_EVENTS: usize = 1_000;
 /// Customers in one batch read.

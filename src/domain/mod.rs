@@ -4,6 +4,7 @@
 //! the other rooms store, train on or send is defined here, together with the rules that change it.
 
 pub mod access;
+pub mod audit;
 pub mod buckets;
 pub mod change;
 pub mod consent;

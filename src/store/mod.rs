@@ -13,6 +13,7 @@ mod port;
 pub use backup::{BackedUp, BackupRequest, Observer, Progress};
 pub use error::{Error, Result};
 pub use port::{
-    AcceptedCommit, ArtifactStore, Backups, Commit, CommitReader, CommitStore, DocumentReader, EventReader, Followed,
-    Forgotten, Precondition, ProfileReader, Retention, Store, StoredEvent, Versioned,
+    AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, Backups, Commit, CommitReader, CommitStore,
+    DocumentReader, EventReader, Followed, Forgotten, NumberedEntry, Precondition, ProfileReader, Retention, Store,
+    StoredEvent, Versioned,
 };

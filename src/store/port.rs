@@ -12,6 +12,7 @@
 use async_trait::async_trait;
 
 use super::{BackedUp, BackupRequest, Result};
+use crate::domain::audit::AuditEntry;
 use crate::domain::event::{Event, EventKey};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
 use crate::domain::history::History;
@@ -232,6 +233,68 @@ pub trait Backups {
     async fn back_up(&self, request: BackupRequest) -> Result<BackedUp>;
 }
 
+/// What of the audit log is asked for.
+#[derive(Debug, Clone)]
+pub struct AuditQuery {
+    /// Whose entries.
+    pub workspace: WorkspaceId,
+    /// Only entries about one of these; empty is all, also those about nobody.
+    pub subjects: Vec<ProfileId>,
+    /// Only entries from this time on.
+    pub start: Option<Timestamp>,
+    /// Only entries before this time.
+    pub end: Option<Timestamp>,
+    /// Only entries before the one with this number.
+    pub before: Option<u64>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// An entry with its place in the log of all workspaces, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedEntry {
+    /// The place.
+    pub number: u64,
+    /// The entry.
+    pub entry: AuditEntry,
+}
+
+/// Some entries of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The entries, the last one first.
+    pub entries: Vec<NumberedEntry>,
+    /// Everything from this number on was looked at, and there may be more before it; `None` is the end.
+    pub next: Option<u64>,
+}
+
+impl AuditQuery {
+    /// Whether an entry is asked for.
+    pub fn wants(&self, number: u64, entry: &AuditEntry) -> bool {
+        let about = |subject: ProfileId| self.subjects.contains(&subject);
+        self.before.is_none_or(|before| number < before)
+            && entry.call.workspace == self.workspace
+            && (self.subjects.is_empty() || entry.call.subject.is_some_and(about))
+            && self.start.is_none_or(|start| entry.time >= start)
+            && self.end.is_none_or(|end| entry.time < end)
+    }
+}
+
+/// The log of who did what. Entries are only ever added, and each has its place in one order of all workspaces.
+#[async_trait]
+pub trait AuditLog {
+    /// Adds entries behind all others, in their order, all of them or none, and answers once they are durable. Every read
+    /// that begins afterwards sees them.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`](super::Error::DiskFull) and [`Error::Io`](super::Error::Io): nothing was added.
+    async fn append_audit(&self, entries: Vec<AuditEntry>) -> Result<()>;
+
+    /// The entries that are asked for, the last one first, and fewer than the limit where they lie far apart: only where
+    /// there is no `next` was everything looked at. Entries that cannot be read any more are left out.
+    async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage>;
+}
+
 /// Everything a server keeps.
 #[async_trait]
 pub trait Store:
@@ -242,6 +305,7 @@ pub trait Store:
     + CommitReader
     + Retention
     + ArtifactStore
+    + AuditLog
     + Backups
     + Send
     + Sync

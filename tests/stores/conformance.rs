@@ -19,6 +19,9 @@ use crate::fixture::{
     timeline, timelines, unmerge, user, workspace,
 };
 
+pub(crate) use crate::audit::{
+    an_empty_audit_log_is_read_as_such, the_audit_log_is_read_from_its_end_and_only_of_its_workspace,
+};
 pub(crate) use crate::retention::{
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,
     commits_are_let_go_of_no_further_than_their_events_are_forgotten,

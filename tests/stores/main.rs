@@ -1,5 +1,6 @@
 //! Every store keeps the same promises: one suite, run by each adapter. The in-memory adapter is the reference.
 
+mod audit;
 mod conformance;
 mod fixture;
 mod retention;
@@ -70,6 +71,8 @@ every_adapter![
     large_commits_are_followed_a_few_at_a_time,
     a_follower_waits_for_the_next_commit_and_hears_of_the_end,
     nothing_is_lost_or_told_too_early_while_others_commit,
+    an_empty_audit_log_is_read_as_such,
+    the_audit_log_is_read_from_its_end_and_only_of_its_workspace,
     a_closed_store_refuses,
     expired_events_are_forgotten_and_the_profile_says_what_it_said,
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,

@@ -327,6 +327,7 @@ mod broken {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
+    use rapport::domain::audit::AuditEntry;
     use rapport::domain::event::EventKey;
     use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
     use rapport::domain::history::History;
@@ -338,8 +339,9 @@ mod broken {
     use rapport::domain::training::TrainingRun;
     use rapport::domain::value::Map;
     use rapport::store::{
-        ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader, Error,
-        EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
+        ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit, CommitReader,
+        CommitStore, DocumentReader, Error, EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store,
+        StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -486,6 +488,17 @@ mod broken {
     #[async_trait]
     impl Retention for BrokenStore {
         async fn forget_commits(&self, _: Forgotten) -> Result<Revision> {
+            planted()
+        }
+    }
+
+    #[async_trait]
+    impl AuditLog for BrokenStore {
+        async fn append_audit(&self, _: Vec<AuditEntry>) -> Result<()> {
+            planted()
+        }
+
+        async fn audit_entries(&self, _: AuditQuery) -> Result<AuditPage> {
             planted()
         }
     }

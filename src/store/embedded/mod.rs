@@ -17,11 +17,13 @@
 //! - `index`: what can be rebuilt; layers in memory over tables. The only place that names sled.
 //! - `tables`: sorted tables in files of their own, which are merged as they become many. sled says which there are.
 //! - `retention`: letting go of the oldest segments, once two checkpoints have taken their place.
+//! - `audit`: the chained log of who did what, which nothing rebuilds.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
 //! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
 mod artifacts;
+mod audit;
 mod backup;
 mod changes;
 mod checkpoints;

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 
 use super::artifacts::Artifacts;
+use super::audit::Log;
 use super::backup::Turn;
 use super::committer::{self, Schedule};
 use super::index::Index;
@@ -49,6 +50,7 @@ pub(super) struct Open {
     segments: Arc<Segments>,
     trail: Arc<Trail>,
     artifacts: Artifacts,
+    audit: Log,
     window: Duration,
     memory: WaitingMemory,
     keep: Keep,
@@ -161,6 +163,7 @@ impl Open {
         let mut journal = journal::open(&options.directory.join("journal"), &manifest)?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
+        let audit = Log::open(&options.directory, manifest.store)?;
         let (space, keep) = (Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
         let served = Recovery { options, manifest, status, space: &space, keep: &keep }.recover(&mut journal)?;
         status.set_revision(journal.last);
@@ -186,6 +189,7 @@ impl Open {
             segments,
             trail,
             artifacts,
+            audit,
             window: options.idempotency_window,
             memory: WaitingMemory(Arc::new(Semaphore::new(WAITING_KIB as usize))),
             keep,
@@ -224,6 +228,10 @@ impl Open {
 
     pub(super) fn artifacts(&self) -> &Artifacts {
         &self.artifacts
+    }
+
+    pub(super) fn audit(&self) -> &Log {
+        &self.audit
     }
 
     pub(super) fn window(&self) -> Duration {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::workspace::Workspace;
+use crate::domain::audit::AuditEntry;
 use crate::domain::event::EventKey;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
 use crate::domain::history::History;
@@ -16,8 +17,9 @@ use crate::domain::model::ModelVersion;
 use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AcceptedCommit, ArtifactStore, BackedUp, BackupRequest, Backups, Commit, CommitReader, CommitStore, DocumentReader,
-    Error, EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
+    AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit,
+    CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed, Forgotten, NumberedEntry, ProfileReader,
+    Result, Retention, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
@@ -38,6 +40,7 @@ struct Inner {
     /// The latest commits of all workspaces, in order.
     commits: VecDeque<(WorkspaceId, AcceptedCommit)>,
     artifacts: HashMap<(WorkspaceId, ModelVersion), Vec<u8>>,
+    audit: Vec<AuditEntry>,
 }
 
 impl Default for MemoryStore {
@@ -56,6 +59,7 @@ impl MemoryStore {
             workspaces: BTreeMap::new(),
             commits: VecDeque::new(),
             artifacts: HashMap::new(),
+            audit: Vec::new(),
         };
         let last = watch::Sender::new(Some(Revision::default()));
         Self { window, commits_kept: usize::MAX, inner: Mutex::new(inner), last }
@@ -240,6 +244,33 @@ impl ArtifactStore for MemoryStore {
     async fn remove_artifact(&self, workspace: &WorkspaceId, version: &ModelVersion) -> Result<()> {
         self.inner().artifacts.remove(&(workspace.clone(), version.clone()));
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn append_audit(&self, entries: Vec<AuditEntry>) -> Result<()> {
+        let mut inner = self.inner();
+        if inner.closed {
+            return Err(Error::Closed);
+        }
+        inner.audit.extend(entries);
+        Ok(())
+    }
+
+    async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage> {
+        let inner = self.inner();
+        if inner.closed {
+            return Err(Error::Closed);
+        }
+        let numbered = (1..).zip(&inner.audit).filter(|(number, entry)| query.wants(*number, entry));
+        let mut entries: Vec<_> =
+            numbered.map(|(number, entry)| NumberedEntry { number, entry: entry.clone() }).collect();
+        entries.reverse();
+        let more = entries.len() > query.limit;
+        entries.truncate(query.limit);
+        let next = entries.last().filter(|_| more).map(|last| last.number);
+        Ok(AuditPage { entries, next })
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::files::{self, failed};
-use crate::store::embedded::{artifacts, checkpoints, journal, manifest};
+use crate::store::embedded::{artifacts, audit, checkpoints, journal, manifest};
 
 /// A file that belongs into a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,11 @@ pub(super) fn wanted(directory: &Path, revision: Revision) -> Result<Vec<Wanted>
     let mut wanted = vec![whole(directory, manifest::NAME.to_owned())?];
     for extent in journal::extents(&directory.join("journal"), revision)? {
         wanted.push(Wanted { path: format!("journal/{}", extent.name), bytes: extent.bytes, nature: Nature::Segment });
+    }
+    // `LAST` stays behind: it may be ahead of what is copied, and a restored log is what the backup says it is.
+    for extent in audit::extents(directory)? {
+        let path = format!("{}/{}", audit::DIRECTORY, extent.name);
+        wanted.push(Wanted { path, bytes: extent.bytes, nature: Nature::Segment });
     }
     for workspace in names(directory, artifacts::DIRECTORY)? {
         for version in names(directory, &workspace)? {

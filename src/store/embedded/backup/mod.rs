@@ -3,7 +3,7 @@
 //! ```text
 //! BACKUP            what belongs to the backup: each file with its length and digest; written last
 //! UNFINISHED        instead of it, while the first backup into a directory is under way
-//! MANIFEST, journal/…, artifacts/…, checkpoints/…    as in a data directory; the index is never among them
+//! MANIFEST, journal/…, artifacts/…, audit/…, checkpoints/…    as in a data directory; the index is never among them
 //! ```
 //!
 //! A segment only ever grows, and what is longer than `BACKUP` says is still good for it. So a later backup into the

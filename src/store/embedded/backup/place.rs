@@ -10,7 +10,7 @@ use super::create::Snapshot;
 use super::record::{Digest, Listed, Record};
 use crate::store::embedded::files::{self, damaged, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{artifacts, checkpoints, codec};
+use crate::store::embedded::{artifacts, audit, checkpoints, codec};
 use crate::store::{Error, Result};
 
 /// Says that a first backup was begun here, and of which store.
@@ -18,7 +18,7 @@ const UNFINISHED: &str = "UNFINISHED";
 const MAGIC: [u8; 4] = *b"RPBU";
 const FORMAT: u32 = 1;
 /// The directories in which every file is ours.
-const OURS: [&str; 3] = ["journal", artifacts::DIRECTORY, checkpoints::DIRECTORY];
+const OURS: [&str; 4] = ["journal", artifacts::DIRECTORY, audit::DIRECTORY, checkpoints::DIRECTORY];
 
 /// A directory that was found fit for a backup, for as long as the backup takes.
 pub(super) struct Place<'a> {

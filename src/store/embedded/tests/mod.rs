@@ -1,5 +1,6 @@
 //! Stores that are killed, damaged, moved and filled.
 
+mod audit;
 mod backup;
 mod damage;
 pub(super) mod faults;

@@ -9,12 +9,12 @@ use super::finding::{Finding, Remedy};
 use super::workshop;
 use crate::store::embedded::files::{self, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{artifacts, checkpoints, manifest, space};
+use crate::store::embedded::{artifacts, audit, checkpoints, manifest, space};
 use crate::store::{Error, Result};
 
 /// What a data directory consists of, beside what is being verified in. The key of the digests of API keys is the
 /// server's, who keeps it beside the data and out of every backup.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "auth.key",
     manifest::NAME,
     files::LOCK,
@@ -22,6 +22,7 @@ const OURS: [&str; 8] = [
     "journal",
     "index",
     artifacts::DIRECTORY,
+    audit::DIRECTORY,
     checkpoints::DIRECTORY,
 ];
 
@@ -47,6 +48,7 @@ pub(super) fn look(directory: &Path, meter: &mut Meter<'_>) -> Result<Vec<Findin
     let is_checkpoint = |path: &Path| checkpoints::revision(path).is_some();
     let others = entries(&directory.join(checkpoints::DIRECTORY))?.into_iter().filter(|path| !is_checkpoint(path));
     findings.extend(others.map(stray));
+    findings.extend(super::audit::strays(directory)?.map(stray));
     Ok(findings)
 }
 

@@ -4,6 +4,7 @@
 //! a loss is repaired where that was asked for; what was acknowledged and is not there any more only a backup brings
 //! back.
 
+mod audit;
 mod checkpoints;
 mod finding;
 mod folders;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::audit;
 use super::finding::{Finding, Remedy};
 use super::run::Journal;
 use crate::store::Result;
@@ -27,6 +28,10 @@ pub(super) fn repair(
         remove(&finding.file)?;
         finding.repaired = true;
     }
+    for finding in findings.iter_mut().filter(|finding| audit::is_torn_end(finding)) {
+        files::cut(&finding.file, finding.offset.unwrap_or_default())?;
+        finding.repaired = true;
+    }
     let Some(manifest) = manifest else { return Ok(()) };
     // Without a checkpoint that leads there nobody knows whether the beginning of the journal was let go of or lost.
     let may_begin_there = !manifest.begin.is_late() || condition == Journal::Whole;
@@ -37,7 +42,9 @@ pub(super) fn repair(
     if condition == Journal::Lossy {
         return Ok(());
     }
-    let is_of_recovery = |finding: &&mut Finding| matches!(finding.remedy, Remedy::CutTail | Remedy::RebuildIndex);
+    let is_of_recovery = |finding: &&mut Finding| {
+        matches!(finding.remedy, Remedy::CutTail | Remedy::RebuildIndex) && !audit::is_torn_end(finding)
+    };
     if findings.iter().any(|finding| finding.remedy == Remedy::RebuildIndex) {
         remove(&options.directory.join("index"))?;
     }

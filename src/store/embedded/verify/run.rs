@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::finding::{Finding, Remedy};
-use super::{checkpoints, folders, index, repair};
+use super::{audit, checkpoints, folders, index, repair};
 use crate::domain::id::Revision;
 use crate::store::embedded::journal::{self, Inspected};
 use crate::store::embedded::manifest::{self, Begin, Manifest};
@@ -58,6 +58,7 @@ pub fn verify(options: &Options, mode: Mode, observe: &mut dyn FnMut(Progress) -
     meter.check()?;
     let mut findings = folders::look(directory, &mut meter)?;
     let named = look_at_manifest(directory, &mut findings)?;
+    findings.extend(audit::look(directory, named.as_ref(), &mut meter)?);
     let inspected = look_at_journal(directory, named.as_ref(), &mut meter)?;
     findings.extend(of_journal(directory, &inspected));
     let mut journal = if inspected.faults.is_empty() { Journal::Whole } else { Journal::Lossy };
@@ -91,7 +92,7 @@ impl Verified {
 /// Bytes that are read: the journal once for itself and once for the index, and the index to copy it.
 fn extent(directory: &Path) -> Result<u64> {
     let bytes = |name: &str| folders::bytes(&directory.join(name));
-    Ok(2 * bytes("journal")? + bytes("index")? + bytes("artifacts")? + bytes("checkpoints")?)
+    Ok(2 * bytes("journal")? + bytes("index")? + bytes("artifacts")? + bytes("audit")? + bytes("checkpoints")?)
 }
 
 /// What a manifest has to say for a journal to be whole, for want of one. Where the journal begins late, an index must
