@@ -26,12 +26,12 @@ const METHODS: [(&str, &str); 7] = [
         "CreateTrainingRun GetTrainingRun ListTrainingRuns CancelTrainingRun WatchTrainingRun ListModels GetModel \
          ActivateModel GetTrainingPlan UpdateTrainingPlan",
     ),
-    ("PrivacyService", "GetConsents RecordConsent ListConsentRecords ExportCustomer"),
+    ("PrivacyService", "GetConsents RecordConsent ListConsentRecords ExportCustomer ListAuditEntries"),
     ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup CreateApiKey ListApiKeys RevokeApiKey"),
 ];
 
 /// Fields by message. The pages' fields and revisions follow from rules below.
-const FIELDS: [(&str, &str); 65] = [
+const FIELDS: [(&str, &str); 68] = [
     ("Identifier", "type value"),
     ("CustomerRef", "profile_id identifier"),
     (
@@ -113,6 +113,9 @@ const FIELDS: [(&str, &str); 65] = [
     ("RecordConsentRequest", "customer purpose state source proof consent_time expire_time"),
     ("GetConsentsRequest", "customer"),
     ("GetConsentsResponse", "consents"),
+    ("AuditEntry", "call_time principal method profile_id purpose result count"),
+    ("ListAuditEntriesRequest", "customer start_time end_time"),
+    ("ListAuditEntriesResponse", "entries"),
     ("CreateApiKeyRequest", "workspace scopes display_name expire_time"),
     ("CreateApiKeyResponse", "key_id api_key"),
     ("RevokeApiKeyRequest", "key_id"),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::audit::Gathering;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::failed_looks::FailedLooks;
@@ -28,6 +29,7 @@ pub struct App {
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) event_counts: Arc<EventCounts>,
+    pub(super) gathering: Arc<Gathering>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) start_time: Timestamp,
 }
@@ -58,6 +60,7 @@ impl App {
             lanes: Arc::default(),
             refusals: Arc::default(),
             event_counts: Arc::default(),
+            gathering: Arc::default(),
             keyring: Arc::new(Keyring::new(digest_key)),
             store,
             context,
@@ -90,14 +93,15 @@ impl App {
         self.trainer.idle().await;
     }
 
-    /// Stops the training runs and closes the store; requests that still come are answered with an error.
+    /// Stops the training runs, writes what the audit log does not have yet and closes the store; requests that still come are answered with an error.
     ///
     /// # Errors
     /// When the store cannot finish what it began.
     pub async fn shut_down(&self) -> Result<()> {
         self.trainer.stop();
+        let audited = self.finish_audit().await;
         self.store.close().await?;
-        Ok(())
+        audited
     }
 
     /// Refuses a read that asks for a later state than this store has.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::application::App;
+use super::concern::Concern;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::access::{Principal, Scope, Scopes};
 use crate::domain::consent;
@@ -22,19 +23,21 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Whether they run the server: they may back it up and make keys for every workspace.
     pub operator: bool,
+    /// What the call turns out to be about, for the audit log.
+    pub concern: Concern,
 }
 
 impl Caller {
     /// Somebody who may do everything: the server itself, and whoever asks one that asks nobody for a credential.
     pub fn unrestricted(workspace: WorkspaceId) -> Self {
-        Self { workspace, scopes: Scopes::ALL, operator: true }
+        Self { workspace, scopes: Scopes::ALL, operator: true, concern: Concern::default() }
     }
 
     /// Whoever speaks for a principal. Those who administer the default workspace run the server.
     pub fn of(principal: &Principal) -> Self {
-        let Principal { workspace, scopes } = principal.clone();
+        let (workspace, scopes) = (principal.workspace.clone(), principal.scopes);
         let operator = scopes.has(Scope::Admin) && workspace == WorkspaceId::default_workspace();
-        Self { workspace, scopes, operator }
+        Self { workspace, scopes, operator, concern: Concern::default() }
     }
 }
 
@@ -123,10 +126,14 @@ impl App {
     /// The customer, where their consent covers what the read is for. It counts as of now, also for a read of the past.
     pub(super) fn permit(&self, caller: &Caller, found: Found, read: &Read) -> Result<Found> {
         let purpose = read.purpose();
+        caller.concern.is_for(purpose);
         if found.profile.consents.allow(purpose, self.context.now()) {
             return Ok(found);
         }
         self.refusals.count(&caller.workspace, purpose);
+        if !caller.concern.has_subject() {
+            self.note_left_out(caller);
+        }
         Err(Error::Forbidden(Reason::ConsentDenied { purpose: purpose.to_owned() }))
     }
 
@@ -149,7 +156,10 @@ impl App {
     pub(super) async fn find(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Found> {
         let mut found = self.find_all(caller, std::slice::from_ref(customer), read).await?;
         match found.pop().flatten() {
-            Some(found) => Ok(found),
+            Some(found) => {
+                caller.concern.is_about(found.profile.id);
+                Ok(found)
+            }
             None => Err(self.nobody(caller, customer).await?),
         }
     }

@@ -7,6 +7,7 @@ use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::Result;
 use super::predict::{Answer, Kinds, answer};
 use super::unwind::produce;
+use crate::domain::audit::AuditEntry;
 use crate::domain::consent::ConsentRecord;
 use crate::domain::event::Event;
 use crate::domain::id::Revision;
@@ -28,11 +29,13 @@ pub enum Exported {
     Prediction(Box<Answer>),
     /// What happened.
     Event(Event),
+    /// Who asked for what about the customer.
+    Audit(AuditEntry),
 }
 
 impl App {
     /// Begins a stream of everything that is held about a customer: the profile, then consents and merges, newest first,
-    /// then predictions, then the events that are kept, oldest first. It is the customer's right to have it, so that no
+    /// then predictions, then the events that are kept, oldest first, then who read and changed it, newest first. It is the customer's right to have it, so that no
     /// consent is asked for. Errors on the way come through the stream.
     ///
     /// # Errors
@@ -79,6 +82,15 @@ impl App {
         let events = histories.into_iter().flat_map(|history| history.events);
         for event in events.filter(|event| kept.check(event.times.event).is_ok()) {
             goes_on = goes_on && tell(Exported::Event(event)).await;
+        }
+        let mut next = None;
+        while goes_on {
+            let (entries, before) = self.audit_about(caller, &found.profile, next).await?;
+            for entry in entries {
+                goes_on = goes_on && tell(Exported::Audit(entry)).await;
+            }
+            goes_on = goes_on && before.is_some();
+            next = before;
         }
         Ok(())
     }

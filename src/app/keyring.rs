@@ -94,7 +94,8 @@ impl Credential {
 
 impl HeldKey {
     fn new(workspace: WorkspaceId, key: ApiKey) -> Self {
-        let principal = Arc::new(Principal { workspace, scopes: key.scopes });
+        let name = format!("key:{}", key.id).into();
+        let principal = Arc::new(Principal { workspace, scopes: key.scopes, name });
         let never = || AtomicI64::new(i64::MIN);
         Self { principal, key: RwLock::new(key), used: never(), stored: never() }
     }

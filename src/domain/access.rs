@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::id::WorkspaceId;
 use super::time::Timestamp;
@@ -129,6 +130,8 @@ pub struct Principal {
     pub workspace: WorkspaceId,
     /// What it may do there.
     pub scopes: Scopes,
+    /// By what name the audit log knows it: the kind of credential and who it was given to, and never the credential.
+    pub name: SmolStr,
 }
 
 /// A key as it is kept: never its secret, only a keyed digest of it.

@@ -1,4 +1,5 @@
-//! What each method asks of whoever calls it: one table, and what is not in it is not served.
+//! What each method asks of whoever calls it, and what the audit log says of its calls: one table, and what is not in it is
+//! not served.
 
 use std::collections::HashMap;
 
@@ -16,8 +17,32 @@ pub(super) enum Need {
     OneOf(&'static [Scopes]),
 }
 
-/// The needs of all methods by their paths.
-pub(super) struct Rights(HashMap<&'static str, Need>);
+/// What the audit log says of the calls of a method. Refusals for want of a credential, a scope or consent are in it
+/// whatever the method; those that are alike within a minute are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audit {
+    /// Each call: it changes something, or hands out all of a customer.
+    Each,
+    /// Reads; those that are alike within a minute are one entry with their number.
+    Alike,
+    /// Reads that go on for as long as the caller wants: as those, and from when they begin.
+    Begun,
+    /// Nothing but refusals: the journal itself says what came in, or nobody's data are told.
+    Refusals,
+    /// Nothing: nobody is asked who they are.
+    Nothing,
+}
+
+/// A method in the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) path: &'static str,
+    pub(super) need: Need,
+    pub(super) audit: Audit,
+}
+
+/// The entries of all methods by their paths.
+pub(super) struct Rights(HashMap<&'static str, Entry>);
 
 const fn one(scope: Scope) -> Scopes {
     Scopes::of(&[scope])
@@ -37,71 +62,79 @@ const TRAINING: Need = Need::OneOf(&[one(TrainingWrite)]);
 /// A card says how far to trust a prediction, and what a training has come to.
 const MODELS: Need = Need::OneOf(&[one(PredictionsRead), one(TrainingWrite)]);
 
-const NEEDS: [(&str, Need); 49] = [
-    ("/rapport.v1.EventService/IngestEvents", EVENTS),
-    ("/rapport.v1.EventService/StreamEvents", EVENTS),
-    ("/rapport.v1.EventService/ListRejections", EVENTS),
-    ("/rapport.v1.EventService/ListEvents", PROFILES),
-    ("/rapport.v1.ProfileService/GetProfile", PROFILES),
-    ("/rapport.v1.ProfileService/BatchGetProfiles", PROFILES),
-    ("/rapport.v1.ProfileService/ListProfiles", PROFILES),
-    ("/rapport.v1.ProfileService/ListMerges", PROFILES),
-    ("/rapport.v1.ProfileService/WatchProfiles", PROFILES),
-    ("/rapport.v1.ProfileService/MergeProfiles", MERGES),
-    ("/rapport.v1.ProfileService/UnmergeProfiles", MERGES),
-    ("/rapport.v1.ProfileService/GetIdentityRules", ADMIN),
-    ("/rapport.v1.ProfileService/UpdateIdentityRules", ADMIN),
-    ("/rapport.v1.SegmentService/ListSegments", SEGMENTS),
-    ("/rapport.v1.SegmentService/GetSegment", SEGMENTS),
-    ("/rapport.v1.SegmentService/ListSegmentMembers", PROFILES),
-    ("/rapport.v1.PredictionService/PredictSegment", PREDICTIONS),
-    ("/rapport.v1.PredictionService/PredictEffort", PREDICTIONS),
-    ("/rapport.v1.PredictionService/PredictChurn", PREDICTIONS),
-    ("/rapport.v1.PredictionService/PredictSatisfaction", PREDICTIONS),
-    ("/rapport.v1.PredictionService/PredictValue", PREDICTIONS),
-    ("/rapport.v1.PredictionService/Predict", PREDICTIONS),
-    ("/rapport.v1.PredictionService/BatchPredict", PREDICTIONS),
-    ("/rapport.v1.PredictionService/StreamPredictions", PREDICTIONS),
-    ("/rapport.v1.TrainingService/CreateTrainingRun", TRAINING),
-    ("/rapport.v1.TrainingService/GetTrainingRun", TRAINING),
-    ("/rapport.v1.TrainingService/ListTrainingRuns", TRAINING),
-    ("/rapport.v1.TrainingService/CancelTrainingRun", TRAINING),
-    ("/rapport.v1.TrainingService/WatchTrainingRun", TRAINING),
-    ("/rapport.v1.TrainingService/ListModels", MODELS),
-    ("/rapport.v1.TrainingService/GetModel", MODELS),
-    ("/rapport.v1.TrainingService/ActivateModel", TRAINING),
-    ("/rapport.v1.TrainingService/GetTrainingPlan", TRAINING),
-    ("/rapport.v1.TrainingService/UpdateTrainingPlan", TRAINING),
-    ("/rapport.v1.PrivacyService/GetConsents", PRIVACY),
-    ("/rapport.v1.PrivacyService/RecordConsent", PRIVACY),
-    ("/rapport.v1.PrivacyService/ListConsentRecords", PRIVACY),
-    ("/rapport.v1.PrivacyService/ExportCustomer", PRIVACY),
-    ("/rapport.v1.AdminService/GetServerInfo", ADMIN),
-    ("/rapport.v1.AdminService/GetSettings", ADMIN),
-    ("/rapport.v1.AdminService/UpdateSettings", ADMIN),
-    ("/rapport.v1.AdminService/CreateBackup", ADMIN),
-    ("/rapport.v1.AdminService/CreateApiKey", ADMIN),
-    ("/rapport.v1.AdminService/ListApiKeys", ADMIN),
-    ("/rapport.v1.AdminService/RevokeApiKey", ADMIN),
-    ("/grpc.health.v1.Health/Check", Need::Nothing),
-    ("/grpc.health.v1.Health/Watch", Need::Nothing),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ADMIN),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ADMIN),
+const METHODS: [(&str, Need, Audit); 50] = [
+    ("/rapport.v1.EventService/IngestEvents", EVENTS, Audit::Refusals),
+    ("/rapport.v1.EventService/StreamEvents", EVENTS, Audit::Refusals),
+    ("/rapport.v1.EventService/ListRejections", EVENTS, Audit::Alike),
+    ("/rapport.v1.EventService/ListEvents", PROFILES, Audit::Alike),
+    ("/rapport.v1.ProfileService/GetProfile", PROFILES, Audit::Alike),
+    ("/rapport.v1.ProfileService/BatchGetProfiles", PROFILES, Audit::Alike),
+    ("/rapport.v1.ProfileService/ListProfiles", PROFILES, Audit::Alike),
+    ("/rapport.v1.ProfileService/ListMerges", PROFILES, Audit::Alike),
+    ("/rapport.v1.ProfileService/WatchProfiles", PROFILES, Audit::Begun),
+    ("/rapport.v1.ProfileService/MergeProfiles", MERGES, Audit::Each),
+    ("/rapport.v1.ProfileService/UnmergeProfiles", MERGES, Audit::Each),
+    ("/rapport.v1.ProfileService/GetIdentityRules", ADMIN, Audit::Alike),
+    ("/rapport.v1.ProfileService/UpdateIdentityRules", ADMIN, Audit::Each),
+    ("/rapport.v1.SegmentService/ListSegments", SEGMENTS, Audit::Alike),
+    ("/rapport.v1.SegmentService/GetSegment", SEGMENTS, Audit::Alike),
+    ("/rapport.v1.SegmentService/ListSegmentMembers", PROFILES, Audit::Alike),
+    ("/rapport.v1.PredictionService/PredictSegment", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/PredictEffort", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/PredictChurn", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/PredictSatisfaction", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/PredictValue", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/Predict", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/BatchPredict", PREDICTIONS, Audit::Alike),
+    ("/rapport.v1.PredictionService/StreamPredictions", PREDICTIONS, Audit::Begun),
+    ("/rapport.v1.TrainingService/CreateTrainingRun", TRAINING, Audit::Each),
+    ("/rapport.v1.TrainingService/GetTrainingRun", TRAINING, Audit::Alike),
+    ("/rapport.v1.TrainingService/ListTrainingRuns", TRAINING, Audit::Alike),
+    ("/rapport.v1.TrainingService/CancelTrainingRun", TRAINING, Audit::Each),
+    ("/rapport.v1.TrainingService/WatchTrainingRun", TRAINING, Audit::Begun),
+    ("/rapport.v1.TrainingService/ListModels", MODELS, Audit::Alike),
+    ("/rapport.v1.TrainingService/GetModel", MODELS, Audit::Alike),
+    ("/rapport.v1.TrainingService/ActivateModel", TRAINING, Audit::Each),
+    ("/rapport.v1.TrainingService/GetTrainingPlan", TRAINING, Audit::Alike),
+    ("/rapport.v1.TrainingService/UpdateTrainingPlan", TRAINING, Audit::Each),
+    ("/rapport.v1.PrivacyService/GetConsents", PRIVACY, Audit::Alike),
+    ("/rapport.v1.PrivacyService/RecordConsent", PRIVACY, Audit::Each),
+    ("/rapport.v1.PrivacyService/ListConsentRecords", PRIVACY, Audit::Alike),
+    ("/rapport.v1.PrivacyService/ListAuditEntries", PRIVACY, Audit::Alike),
+    ("/rapport.v1.PrivacyService/ExportCustomer", PRIVACY, Audit::Each),
+    ("/rapport.v1.AdminService/GetServerInfo", ADMIN, Audit::Alike),
+    ("/rapport.v1.AdminService/GetSettings", ADMIN, Audit::Alike),
+    ("/rapport.v1.AdminService/UpdateSettings", ADMIN, Audit::Each),
+    ("/rapport.v1.AdminService/CreateBackup", ADMIN, Audit::Each),
+    ("/rapport.v1.AdminService/CreateApiKey", ADMIN, Audit::Each),
+    ("/rapport.v1.AdminService/ListApiKeys", ADMIN, Audit::Alike),
+    ("/rapport.v1.AdminService/RevokeApiKey", ADMIN, Audit::Each),
+    ("/grpc.health.v1.Health/Check", Need::Nothing, Audit::Nothing),
+    ("/grpc.health.v1.Health/Watch", Need::Nothing, Audit::Nothing),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ADMIN, Audit::Refusals),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ADMIN, Audit::Refusals),
 ];
 
 /// The paths of all methods.
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    NEEDS.iter().map(|(path, _)| *path)
+    METHODS.iter().map(|(path, ..)| *path)
 }
 
 impl Rights {
     pub(super) fn new() -> Self {
-        Self(NEEDS.into_iter().collect())
+        Self(METHODS.into_iter().map(|(path, need, audit)| (path, Entry { path, need, audit })).collect())
     }
 
-    /// What a method asks for; `None` for one that nobody may call.
-    pub(super) fn of(&self, path: &str) -> Option<Need> {
+    /// What there is to say of a method; `None` for one that nobody may call.
+    pub(super) fn of(&self, path: &str) -> Option<Entry> {
         self.0.get(path).copied()
+    }
+}
+
+impl Entry {
+    /// The name of the method in the audit log.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.trim_start_matches('/')
     }
 }
 
@@ -140,17 +173,37 @@ mod tests {
         methods.extend(declared(tonic_health::pb::FILE_DESCRIPTOR_SET));
         methods.extend(declared(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
         methods.extend(declared(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
-        let entries: BTreeSet<String> = NEEDS.iter().map(|(path, _)| (*path).to_owned()).collect();
-        assert_eq!(entries.len(), NEEDS.len(), "a method has two entries");
-        assert_eq!(methods, entries, "methods on the left, entries of NEEDS on the right");
+        let entries: BTreeSet<String> = paths().map(str::to_owned).collect();
+        assert_eq!(entries.len(), METHODS.len(), "a method has two entries");
+        assert_eq!(methods, entries, "methods on the left, entries of METHODS on the right");
     }
 
     #[test]
     fn only_health_is_open() {
-        for (path, need) in NEEDS {
+        for (path, need, _) in METHODS {
             assert_eq!(need == Need::Nothing, path.starts_with("/grpc.health.v1."), "{path}");
             assert_eq!(need.missing(Scopes::default()).is_none(), need == Need::Nothing, "{path}");
             assert_eq!(need.missing(Scopes::ALL), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_method_says_how_it_is_audited_and_no_change_goes_unseen() {
+        let reads = ["Get", "BatchGet", "List", "Watch", "Predict", "BatchPredict", "StreamPredictions"];
+        for (path, need, audit) in METHODS {
+            let (service, name) = path.rsplit_once('/').expect("a path");
+            let is_read = reads.iter().any(|read| name.starts_with(read));
+            let is_ingestion = ["IngestEvents", "StreamEvents"].contains(&name);
+            let lasts = is_read && (name.starts_with("Watch") || name.starts_with("Stream"));
+            let expected = match service {
+                "/grpc.health.v1.Health" => Audit::Nothing,
+                _ if service.starts_with("/grpc.") || is_ingestion => Audit::Refusals,
+                _ if lasts => Audit::Begun,
+                _ if is_read => Audit::Alike,
+                _ => Audit::Each,
+            };
+            assert_eq!(audit, expected, "{path}");
+            assert_eq!(audit == Audit::Nothing, need == Need::Nothing, "{path}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What proves who asks, beside the keys that the server gives out: certificates of clients and tokens of issuers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -35,6 +36,19 @@ pub enum CertificateName {
     Fingerprint([u8; 32]),
     /// One of its subject alternative names, a DNS name or a URI, as it is written there.
     SubjectAltName(String),
+}
+
+impl fmt::Display for CertificateName {
+    /// The name by which the audit log knows whoever shows the certificate.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SubjectAltName(name) => write!(formatter, "certificate:{name}"),
+            Self::Fingerprint(digest) => {
+                formatter.write_str("certificate:")?;
+                digest.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+            }
+        }
+    }
 }
 
 impl Credentials {

@@ -11,7 +11,7 @@ use tonic::codegen::BoxStream;
 use super::call::Call;
 use super::convert::mask::Mask;
 use super::convert::prediction::{self, ContributionLimit};
-use super::convert::{consent, event, merge};
+use super::convert::{audit, consent, event, merge};
 use super::pb;
 use super::pb::export_record::Record;
 use super::reply::Viewer;
@@ -89,6 +89,7 @@ fn record(call: &Call, viewer: &Viewer<'_>, exported: Exported) -> Record {
             Record::Prediction(told)
         }
         Exported::Event(found) => Record::Event(event::to_pb(found)),
+        Exported::Audit(entry) => Record::Audit(audit::entry(&entry)),
     }
 }
 

@@ -4,7 +4,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{consent, customer, page, read};
+use super::convert::{audit, consent, customer, page, read};
 use super::pb::privacy_service_server::PrivacyService;
 use super::{export_stream, pb};
 use crate::app::{App, Result};
@@ -49,6 +49,15 @@ impl Privacy {
         Ok(pb::ListConsentRecordsResponse { records, next_page_token, revision: revision.to_string() })
     }
 
+    async fn audited(&self, call: &Call, request: pb::ListAuditEntriesRequest) -> Result<pb::ListAuditEntriesResponse> {
+        let at_least = request.at_least_revision.clone();
+        let (wanted, violations) = audit::request(request);
+        let read = read::without_purpose(&at_least, violations);
+        let (page, revision) = self.app.list_audit_entries(&call.caller, &wanted, &read).await?;
+        let (entries, next_page_token) = page::to_pb(page, |numbered| audit::entry(&numbered.entry));
+        Ok(pb::ListAuditEntriesResponse { entries, next_page_token, revision: revision.to_string() })
+    }
+
     async fn export(
         &self,
         call: &Call,
@@ -87,6 +96,14 @@ impl PrivacyService for Privacy {
     ) -> std::result::Result<Response<pb::ListConsentRecordsResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.list(&call, request).await)
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<pb::ListAuditEntriesRequest>,
+    ) -> std::result::Result<Response<pb::ListAuditEntriesResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.audited(&call, request).await)
     }
 
     async fn export_customer(

@@ -169,7 +169,9 @@ impl ExpectedClaims {
             _ => return None,
         };
         let scopes = scopes.into_iter().filter_map(|word| word.parse::<Scope>().ok()).collect();
-        Some(Verified { principal: Arc::new(Principal { workspace, scopes }), end })
+        // The issuer and nothing of the token: what it says of its subject may be a person's name or address.
+        let name = format!("token:{}", self.issuer).into();
+        Some(Verified { principal: Arc::new(Principal { workspace, scopes, name }), end })
     }
 }
 

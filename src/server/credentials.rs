@@ -44,7 +44,8 @@ fn rule(entry: &config::Certificate) -> anyhow::Result<CertificateRule> {
     let workspace = entry.workspace.parse().context("workspace")?;
     anyhow::ensure!(!entry.scopes.is_empty(), "scopes must name at least one scope");
     let scopes = entry.scopes.iter().map(|name| name.parse::<Scope>()).collect::<Result<_, _>>().context("scopes")?;
-    Ok(CertificateRule { name, principal: Arc::new(Principal { workspace, scopes }) })
+    let principal = Arc::new(Principal { workspace, scopes, name: name.to_string().into() });
+    Ok(CertificateRule { name, principal })
 }
 
 /// A SHA-256 digest as `openssl x509 -noout -fingerprint -sha256` prints it, with or without colons.

@@ -1,5 +1,6 @@
 //! Wires the rooms to a server: configuration, telemetry, start and stop. The only room that names a store adapter.
 
+mod audit;
 pub mod config;
 mod credentials;
 mod digest_key;

@@ -13,7 +13,7 @@ use super::config::{Config, Limits};
 use super::metrics::{self, Metrics};
 use super::refusal::{Refusal, refusal};
 use super::reload::{self, Files};
-use super::{credentials, digest_key, expiry, keys, models, tls};
+use super::{audit, credentials, digest_key, expiry, keys, models, tls};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, ConnectionLimits, Measures, MessageLimits, RpcOptions};
@@ -31,6 +31,8 @@ pub struct Server {
     models: JoinHandle<()>,
     /// The job that writes down when keys were used.
     keys: JoinHandle<()>,
+    /// The job that writes the audit log.
+    audit: audit::Job,
     /// The job that reads certificates again.
     reload: JoinHandle<()>,
     /// The figures, where they are wanted.
@@ -82,9 +84,9 @@ impl Server {
         let serving = tokio::spawn(rpc::serve(app.clone(), options, listener, stopped));
         let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
         let (models, keys) = (models::start(app.clone()), keys::start(app.clone()));
-        let reload = reload::start(files);
+        let (audit, reload) = (audit::Job::start(app.clone()), reload::start(files));
         let drain_timeout = config.drain_timeout();
-        Ok(Self { app, address, stop, serving, expiry, models, keys, reload, metrics, drain_timeout })
+        Ok(Self { app, address, stop, serving, expiry, models, keys, audit, reload, metrics, drain_timeout })
     }
 
     /// Where the server listens.
@@ -114,6 +116,7 @@ impl Server {
         if trained.is_err() {
             tracing::warn!("a training run did not stop in time; the next start ends it");
         }
+        self.audit.end().await;
         let served = served.context("the server has panicked")?;
         self.app.shut_down().await?;
         served

@@ -2,6 +2,7 @@
 //!
 //! One binary, because each would link the whole server again.
 
+mod audit;
 mod auth;
 mod backup;
 mod consent;

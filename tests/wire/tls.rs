@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rapport::rpc::pb::GetSettingsRequest;
 use rapport::rpc::pb::admin_service_client::AdminServiceClient;
+use rapport::rpc::pb::privacy_service_client::PrivacyServiceClient;
+use rapport::rpc::pb::{GetSettingsRequest, ListAuditEntriesRequest};
 use rapport::server::{Config, Refusal, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -112,6 +113,24 @@ async fn ask(channel: &Channel, token: Option<&str>) -> Result<(), Status> {
     AdminServiceClient::new(channel.clone()).get_settings(request).await.map(drop)
 }
 
+/// Waits until the audit log has entries of all of these.
+async fn are_audited(channel: &Channel, token: Option<&str>, principals: &[String]) {
+    let found = async {
+        loop {
+            let mut request = Request::new(ListAuditEntriesRequest::default());
+            if let Some(token) = token {
+                request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("text"));
+            }
+            let listed = PrivacyServiceClient::new(channel.clone()).list_audit_entries(request).await.expect("listed");
+            let entries = listed.into_inner().entries;
+            if principals.iter().all(|principal| entries.iter().any(|entry| entry.principal == *principal)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("all of them are in the log");
+}
+
 #[track_caller]
 fn refused(answer: Result<(), Status>, code: Code) {
     let status = answer.expect_err("refused");
@@ -158,7 +177,9 @@ async fn a_certificate_speaks_for_the_workspace_that_the_configuration_says() {
         rule("san", "shop.internal", "admin"),
         rule("san", "spiffe://acme/desk", "profiles:read"),
         rule("fingerprint", &by_digest.fingerprint, "admin"),
+        rule("san", "officer.internal", "privacy:write"),
     ];
+    let officer = clients.client(&["officer.internal"], None);
     let server = start(&config(home.path(), &authority.server(), &rules.concat())).await;
     for leaf in [&by_name, &by_digest] {
         ask(&channel(&server, &authority, Some(leaf)), None).await.expect("its scope is enough");
@@ -167,6 +188,9 @@ async fn a_certificate_speaks_for_the_workspace_that_the_configuration_says() {
     refused(ask(&channel(&server, &authority, Some(&by_uri)), None).await, Code::PermissionDenied);
     refused(ask(&channel(&server, &authority, Some(&unknown)), None).await, Code::Unauthenticated);
     refused(ask(&channel(&server, &authority, None), None).await, Code::Unauthenticated);
+    let digits = by_digest.fingerprint.replace(':', "").to_lowercase();
+    let names = ["shop.internal", "spiffe://acme/desk", &digits].map(|name| format!("certificate:{name}"));
+    are_audited(&channel(&server, &authority, Some(&officer)), None, &names).await;
     let stranger = ask(&channel(&server, &authority, Some(&foreign)), None).await.expect_err("no handshake");
     assert_ne!(stranger.code(), Code::Unauthenticated, "it came past the handshake");
     server.stop().await.expect("stops");
@@ -199,6 +223,7 @@ async fn a_token_of_an_issuer_opens_what_its_claims_say_until_its_key_is_withdra
     refused(ask(&channel, Some(&token("openid", late))).await, Code::PermissionDenied);
     refused(ask(&channel, Some(&token("admin", early))).await, Code::Unauthenticated);
     refused(ask(&channel, None).await, Code::Unauthenticated);
+    are_audited(&channel, Some(&token("privacy:write", late)), &["token:https://id".to_owned()]).await;
     let other = Ed25519KeyPair::from_seed_unchecked(&[4; 32]).expect("a key");
     put(home.path(), "jwks.json", jwks(&other));
     let withdrawn = async { while ask(&channel, Some(&token("openid admin", late))).await.is_ok() {} };

@@ -2,6 +2,7 @@
 //! conversion either has a meaning in the domain or becomes a violation that names the field and the limit.
 
 pub(super) mod api_key;
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod change;
 pub(super) mod consent;

@@ -13,10 +13,11 @@ use tower::{Layer, Service};
 use super::body::Watched;
 use super::complete::complete;
 use super::deadline;
-use super::identify::{Door, Doorkeeper, Known};
+use super::identify::{Denied, Door, Doorkeeper, Known};
 use super::shed::{Admission, Place};
 use super::trace::{Names, Visit};
 use crate::app::{App, Caught, Credential};
+use crate::rpc::access::Audit;
 use crate::rpc::call::Call;
 use crate::rpc::measures::Measures;
 use crate::rpc::options::RpcOptions;
@@ -87,9 +88,12 @@ where
 impl Keeper {
     /// Says in the extensions of a request who asks, and finds a place for it. Whoever may not ask takes no place.
     fn let_in(&self, request: &mut Request<Body>, visit: &mut Visit) -> Result<Held, Refused> {
-        let known = self.doorkeeper.identify(visit.path(), request.headers(), request.extensions())?;
-        let Known { caller, credential } = known;
-        visit.note_workspace(&caller.workspace);
+        let known = self.doorkeeper.identify(visit.path(), request.headers(), request.extensions());
+        let Known { caller, credential, audit } = known.map_err(|Denied { refused, caller }| {
+            caller.into_iter().for_each(|caller| visit.note_caller(caller, Audit::Refusals));
+            refused
+        })?;
+        visit.note_caller(caller.clone(), audit);
         let place = self.admission.admit(visit.path(), request.extensions()).ok_or_else(status::overloaded)?;
         request.extensions_mut().insert(Call { caller, credential: credential.clone(), id: visit.id.clone() });
         Ok(Held { place, credential: credential.filter(|_| deadline::is_stream(visit.path())) })
@@ -130,6 +134,8 @@ where
     };
     if let Some(code) = complete(response.headers_mut(), visit.path(), &visit.id) {
         visit.note_code(code);
+    } else {
+        visit.note_begin();
     }
     let deadline = deadline.filter(|_| deadline::is_stream(visit.path()));
     response.map(|body| Body::new(Watched::new(body, deadline, visit, held)))

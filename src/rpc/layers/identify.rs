@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, header};
+use smol_str::SmolStr;
 
 use super::shed::PeerState;
-use crate::app::{App, Caller, Credential};
+use crate::app::{App, Caller, Concern, Credential};
 use crate::domain::access::Scopes;
 use crate::domain::id::{MalformedWorkspace, WorkspaceId};
-use crate::rpc::access::{Need, Rights};
+use crate::rpc::access::{Audit, Entry, Need, Rights};
 use crate::rpc::credentials::Credentials;
 use crate::rpc::status::{self, Refused};
 
@@ -30,10 +31,30 @@ pub(in crate::rpc) enum Door {
     Guarded(Credentials),
 }
 
+/// By what name the audit log knows those whom nobody asks who they are,
+const ANONYMOUS: &str = "anonymous";
+/// and those who were asked and showed nothing that is valid.
+const UNKNOWN: &str = "unknown";
+
 /// Who asks, and what proved it, where that was asked for.
 pub(super) struct Known {
     pub(super) caller: Caller,
     pub(super) credential: Option<Credential>,
+    /// What the audit log says of the call.
+    pub(super) audit: Audit,
+}
+
+/// Why somebody may not ask.
+pub(super) struct Denied {
+    pub(super) refused: Refused,
+    /// Who asked, where the audit log is to know of it.
+    pub(super) caller: Option<Caller>,
+}
+
+impl From<Refused> for Denied {
+    fn from(refused: Refused) -> Self {
+        Self { refused, caller: None }
+    }
 }
 
 /// What requests are held against.
@@ -52,27 +73,34 @@ impl Doorkeeper {
     ///
     /// # Errors
     /// When they may not, with what would be right.
-    pub(super) fn identify(&self, path: &str, headers: &HeaderMap, extensions: &Extensions) -> Result<Known, Refused> {
-        let need = self.rights.of(path).ok_or_else(|| status::unimplemented("this server has no such method"))?;
+    pub(super) fn identify(&self, path: &str, headers: &HeaderMap, extensions: &Extensions) -> Result<Known, Denied> {
+        let entry = self.rights.of(path).ok_or_else(|| status::unimplemented("this server has no such method"))?;
+        let Entry { need, audit, .. } = entry;
+        let concern = |name: &str| Concern::new(name.into(), SmolStr::new_static(entry.name()));
         if need == Need::Nothing {
-            let nobody =
-                Caller { workspace: WorkspaceId::default_workspace(), scopes: Scopes::default(), operator: false };
-            return Ok(Known { caller: nobody, credential: None });
+            return Ok(Known { caller: nobody(Concern::default()), credential: None, audit });
         }
         if !self.asks() {
             let workspace =
                 if path.starts_with("/grpc.") { Ok(WorkspaceId::default_workspace()) } else { named(headers) };
             let workspace = workspace.map_err(status::workspace_invalid)?;
-            return Ok(Known { caller: Caller::unrestricted(workspace), credential: None });
+            let caller = Caller { concern: concern(ANONYMOUS), ..Caller::unrestricted(workspace) };
+            return Ok(Known { caller, credential: None, audit });
         }
-        let credential = self.credential(headers, extensions).ok_or_else(status::unauthenticated)?;
+        let credential = self.credential(headers, extensions).ok_or_else(|| {
+            // Whose data a stranger was after nobody knows, so that it is for whoever runs the server.
+            Denied { refused: status::unauthenticated(), caller: Some(nobody(concern(UNKNOWN))) }
+        })?;
+        let principal = &credential.principal;
+        let caller = Caller { concern: concern(&principal.name), ..Caller::of(principal) };
         if headers.contains_key(WORKSPACE) {
-            return Err(status::workspace_invalid("is not taken together with a credential, which says the workspace"));
+            let what = "is not taken together with a credential, which says the workspace";
+            return Err(status::workspace_invalid(what).into());
         }
-        if let Some(missing) = need.missing(credential.principal.scopes) {
-            return Err(status::scope_missing(missing));
+        if let Some(missing) = need.missing(principal.scopes) {
+            return Err(Denied { refused: status::scope_missing(missing), caller: Some(caller) });
         }
-        Ok(Known { caller: Caller::of(&credential.principal), credential: Some(credential) })
+        Ok(Known { caller, credential: Some(credential), audit })
     }
 
     /// Whether a credential is asked for.
@@ -101,6 +129,11 @@ impl Doorkeeper {
             _ => self.app.authenticate(token),
         }
     }
+}
+
+/// Somebody who may do nothing.
+fn nobody(concern: Concern) -> Caller {
+    Caller { workspace: WorkspaceId::default_workspace(), scopes: Scopes::default(), operator: false, concern }
 }
 
 /// The workspace that the metadata name; without the key it is the default one.

@@ -1,14 +1,14 @@
-//! One log line per request, and its part in the figures: what was called, what came of it and how long it took. Never
-//! what was in it.
+//! One log line per request, its part in the figures and in the audit log: what was called, what came of it and how long
+//! it took. Never what was in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use tonic::Code;
 
-use crate::app::App;
-use crate::domain::id::WorkspaceId;
+use crate::app::{App, Caller, Grain};
 use crate::domain::time::Timestamp;
+use crate::rpc::access::Audit;
 use crate::rpc::call::RequestId;
 use crate::rpc::measures::Measures;
 
@@ -25,7 +25,9 @@ pub(super) struct Visit {
     app: App,
     measures: Option<Measures>,
     path: http::Uri,
-    workspace: Option<WorkspaceId>,
+    caller: Option<(Caller, Audit)>,
+    /// Whether the audit log has heard of it as one that goes on.
+    is_begun: bool,
     start: Timestamp,
     code: Option<Code>,
 }
@@ -50,15 +52,41 @@ impl Names {
 impl Visit {
     pub(super) fn new(app: &App, measures: Option<Measures>, id: RequestId, path: http::Uri) -> Self {
         measures.iter().for_each(Measures::begin);
-        Self { id, app: app.clone(), measures, path, workspace: None, start: app.now(), code: None }
+        Self { id, app: app.clone(), measures, path, caller: None, is_begun: false, start: app.now(), code: None }
     }
 
-    pub(super) fn note_workspace(&mut self, workspace: &WorkspaceId) {
-        self.workspace = Some(workspace.clone());
+    /// Who asks, and what the audit log says of it.
+    pub(super) fn note_caller(&mut self, caller: Caller, audit: Audit) {
+        self.caller = Some((caller, audit));
     }
 
+    /// The answer has begun. One that goes on is audited from now on: nobody knows when it will end.
+    pub(super) fn note_begin(&mut self) {
+        if let Some((caller, Audit::Begun)) = &self.caller {
+            self.app.note_call(caller, number(Code::Ok), Grain::Alike);
+            self.is_begun = true;
+        }
+    }
+
+    /// What came of it. The audit log hears of it before the caller does.
     pub(super) fn note_code(&mut self, code: Code) {
-        self.code = Some(code);
+        if self.code.replace(code).is_none() {
+            self.audit(code);
+        }
+    }
+
+    fn audit(&self, code: Code) {
+        let Some((caller, audit)) = &self.caller else { return };
+        let is_refusal = [Code::Unauthenticated, Code::PermissionDenied].contains(&code);
+        let has_ended_well = self.is_begun && [Code::Ok, Code::Cancelled].contains(&code);
+        let grain = match audit {
+            Audit::Nothing => return,
+            Audit::Refusals if !is_refusal => return,
+            Audit::Begun if has_ended_well => return,
+            Audit::Each if !is_refusal => Grain::Each,
+            Audit::Each | Audit::Alike | Audit::Begun | Audit::Refusals => Grain::Alike,
+        };
+        self.app.note_call(caller, number(code), grain);
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -76,13 +104,21 @@ impl Visit {
     }
 }
 
+/// The number of a status code.
+fn number(code: Code) -> u8 {
+    u8::try_from(i32::from(code)).unwrap_or(u8::MAX)
+}
+
 impl Drop for Visit {
     fn drop(&mut self) {
+        if self.code.is_none() {
+            self.audit(Code::Cancelled);
+        }
         let micros = self.app.now().micros_since(self.start);
         if let Some(measures) = &self.measures {
             measures.end(self.path(), self.code.unwrap_or(Code::Cancelled), micros);
         }
-        let workspace = self.workspace.as_ref().map(WorkspaceId::as_str);
+        let workspace = self.caller.as_ref().map(|(caller, _)| caller.workspace.as_str());
         let (method, id) = (self.method(), &self.id);
         match self.code {
             Some(Code::Ok) => tracing::debug!(method, workspace, micros, request_id = %id, "answered"),
