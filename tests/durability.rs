@@ -54,9 +54,13 @@ fn a_backup_is_restored_and_knows_every_event() {
     let made = json(&rapport("backup", &[&backup, &"--data-dir", &data, &"--output", &"json"]), 0);
     assert!(made["bytes_copied"].as_u64() > Some(100_000), "{made}");
     let again = json(&rapport("backup", &[&backup, &"--data-dir", &data, &"--output", &"json"]), 0);
-    assert_eq!((&again["bytes_copied"], &again["bytes_reused"]), (&Value::from(0), &made["bytes_copied"]));
+    // Nothing is new but the entry of the audit log that says that the first backup was made.
+    let audited = again["bytes_copied"].as_u64().expect("a number");
+    assert!((1..1_000).contains(&audited), "{again}");
+    assert_eq!(again["bytes_reused"], made["bytes_copied"]);
     let brought = json(&rapport("restore", &[&backup, &"--data-dir", &restored, &"--output", &"json"]), 0);
-    assert_eq!((&brought["revision"], &brought["bytes"]), (&made["revision"], &made["bytes_copied"]));
+    let bytes = made["bytes_copied"].as_u64().map(|bytes| bytes + audited);
+    assert_eq!((&brought["revision"], brought["bytes"].as_u64()), (&made["revision"], bytes));
     let verified = json(&verify(&restored, &[]), 0);
     assert_eq!((&verified["revision"], &verified["remaining"]), (&made["revision"], &Value::from(0)));
     assert_eq!(import(&restored), (0, accepted));

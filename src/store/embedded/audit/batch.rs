@@ -114,21 +114,26 @@ impl Batch {
         (self.first + self.entries.len() as u64).saturating_sub(1)
     }
 
-    /// The entries, or `None` where one names something that is not there.
-    pub(super) fn entries(self) -> Option<Vec<NumberedEntry>> {
-        let name = |place: u32| self.names.get(usize::try_from(place).ok()?).cloned();
-        let entry = |(number, stored): (u64, Stored)| {
+    /// The entries of a workspace, in their order. One that names something that is not there is left out.
+    pub(super) fn entries_of<'a>(&'a self, workspace: &'a WorkspaceId) -> impl Iterator<Item = NumberedEntry> + 'a {
+        let place = self.names.iter().position(|name| name == workspace.as_str());
+        let is_of = move |stored: &Stored| place.is_some() && usize::try_from(stored.workspace).ok() == place;
+        let entries = (self.first..).zip(&self.entries).filter(move |(_, stored)| is_of(stored));
+        entries.filter_map(move |(number, stored)| {
             let call = AuditedCall {
-                workspace: name(stored.workspace)?.parse::<WorkspaceId>().ok()?,
-                principal: name(stored.principal)?,
-                method: name(stored.method)?,
+                workspace: workspace.clone(),
+                principal: self.name(stored.principal)?,
+                method: self.name(stored.method)?,
                 subject: stored.subject,
-                purpose: name(stored.purpose)?,
+                purpose: self.name(stored.purpose)?,
                 status: stored.status,
             };
             Some(NumberedEntry { number, entry: AuditEntry { time: stored.time, call, count: stored.count } })
-        };
-        (self.first..).zip(self.entries).map(entry).collect()
+        })
+    }
+
+    fn name(&self, place: u32) -> Option<SmolStr> {
+        self.names.get(usize::try_from(place).ok()?).cloned()
     }
 }
 
@@ -254,9 +259,11 @@ mod tests {
         assert_eq!(Head::read(path, &file).expect("whole"), Head { store: [7; 16], previous: [9; 32] });
         let framed = Frames::of(&file).next().expect("one").expect("whole");
         assert_eq!((framed.batch.last(), framed.hash, framed.end), (6, hash, file.len() as u64));
-        let entries = framed.batch.entries().expect("named");
+        let (acme, other) = ("acme".parse().expect("a name"), "other".parse().expect("a name"));
+        let entries: Vec<_> = framed.batch.entries_of(&acme).collect();
         let numbered = |number, entry| NumberedEntry { number, entry };
         assert_eq!(entries, [numbered(5, entry(1, Some(2))), numbered(6, entry(2, None))]);
+        assert_eq!(framed.batch.entries_of(&other).count(), 0);
     }
 
     const FRAME: &str = concat!(

@@ -13,7 +13,7 @@ use crate::domain::audit::AuditEntry;
 use crate::store::embedded::files::{self, Appender, Unfinished, failed};
 use crate::store::embedded::manifest::StoreId;
 use crate::store::embedded::{EmbeddedStore, locks};
-use crate::store::{AuditLog, AuditPage, AuditQuery, Error, NumberedEntry, Result};
+use crate::store::{AuditLog, AuditPage, AuditQuery, Error, Result};
 
 /// Bytes from which a file takes no further batch.
 const FILE_BYTES: u64 = 16 << 20;
@@ -123,12 +123,16 @@ impl Log {
             return Ok(AuditPage { entries: Vec::new(), next: None });
         };
         let query = AuditQuery { before: Some(before), ..query.clone() };
+        let path = names::path(&self.directory, first);
+        let file = read(&path)?;
         let (mut found, mut is_cut) = (VecDeque::new(), false);
-        for entry in entries(&names::path(&self.directory, first), before)? {
-            if query.wants(entry.number, &entry.entry) {
+        for batch in batches(&path, &file).take_while(|batch| batch.first < before) {
+            for entry in batch.entries_of(&query.workspace).filter(|entry| query.wants(entry.number, &entry.entry)) {
                 found.push_back(entry);
-                is_cut |= found.len() > query.limit;
-                found.drain(..found.len().saturating_sub(query.limit));
+                if found.len() > query.limit {
+                    found.pop_front();
+                    is_cut = true;
+                }
             }
         }
         let next = if is_cut { found.front().map(|first| first.number) } else { Some(first).filter(|_| earlier > 1) };
@@ -136,26 +140,17 @@ impl Log {
     }
 }
 
-/// The entries of a file up to one, as far as they can be read.
-fn entries(path: &Path, before: u64) -> Result<Vec<NumberedEntry>> {
-    let file = read(path)?;
-    let mut entries = Vec::new();
-    if Head::read(path, &file).is_err() {
-        tracing::error!(file = %path.display(), "a file of the audit log cannot be read; verify the data directory");
-        return Ok(entries);
+/// The batches of a file, as far as they can be read.
+fn batches<'a>(path: &'a Path, file: &'a [u8]) -> impl Iterator<Item = Batch> + 'a {
+    let damaged = |offset: u64| {
+        tracing::error!(file = %path.display(), offset, "the audit log is damaged; verify the data directory");
+    };
+    let is_ours = Head::read(path, file).is_ok();
+    if !is_ours {
+        damaged(0);
     }
-    for framed in Frames::of(&file) {
-        match framed {
-            Ok(framed) if framed.batch.first >= before => break,
-            Ok(framed) => entries.extend(framed.batch.entries().unwrap_or_default()),
-            Err(fault) => {
-                let (file, offset) = (path.display(), fault.offset);
-                tracing::error!(%file, offset, "the audit log is damaged; verify the data directory");
-                break;
-            }
-        }
-    }
-    Ok(entries)
+    let frames = Some(file).filter(|_| is_ours).into_iter().flat_map(Frames::of);
+    frames.map_while(move |framed| framed.map(|framed| framed.batch).map_err(|fault| damaged(fault.offset)).ok())
 }
 
 impl End {

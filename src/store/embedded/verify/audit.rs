@@ -9,6 +9,9 @@ use crate::store::embedded::manifest::Manifest;
 use crate::store::embedded::meter::Meter;
 use crate::store::{Error, Result};
 
+/// What an operator has to know before a backup is brought back.
+const ONLY_THE_LOG: &str = "; only the audit log is concerned, and a server starts all the same";
+
 /// Looks at every batch from the first one on.
 pub(super) fn look(directory: &Path, manifest: Option<&Manifest>, meter: &mut Meter<'_>) -> Result<Vec<Finding>> {
     let told = match Last::read(directory) {
@@ -27,10 +30,16 @@ pub(super) fn look(directory: &Path, manifest: Option<&Manifest>, meter: &mut Me
     if let Some(told) = told.filter(|_| findings.is_empty()) {
         let end = end.unwrap_or_default();
         if told.number > end.number {
-            let what = format!("the log ends with entry {} and entry {} was acknowledged", end.number, told.number);
+            let what = format!(
+                "the log ends with entry {} and entry {} was acknowledged{ONLY_THE_LOG}",
+                end.number, told.number
+            );
             findings.push(Finding::new(directory.join(audit::DIRECTORY), what, Remedy::RestoreBackup));
         } else if !has_told {
-            let what = format!("no batch ends with entry {} and the hash that was acknowledged with it", told.number);
+            let what = format!(
+                "no batch ends with entry {} and the hash that was acknowledged with it{ONLY_THE_LOG}",
+                told.number
+            );
             findings.push(Finding::new(audit::last(directory), what, Remedy::RestoreBackup));
         }
     }
@@ -119,6 +128,7 @@ impl Chain<'_> {
     }
 
     fn lost(&mut self, path: &Path, offset: u64, what: impl Into<String>) {
+        let what = format!("{}{ONLY_THE_LOG}", what.into());
         self.findings.push(Finding::new(path, what, Remedy::RestoreBackup).at(offset));
     }
 }
