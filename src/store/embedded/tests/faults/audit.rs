@@ -6,20 +6,20 @@ use super::recorder::{Entry, Recorder};
 use crate::domain::id::Revision;
 use crate::store::embedded::tests::audit::{entry, numbers, open_log};
 
-/// Batches of a history, which fill several files.
-const BATCHES: u64 = 30;
-/// What may be left at each moment is drawn so often.
-const DRAWS: u64 = 4;
+/// Starts of a history, each with two batches: together they fill more than one file.
+const SESSIONS: u64 = 8;
+/// What may be left at each moment is drawn so often. Each draw takes some syncs of the disk.
+const DRAWS: u64 = 1;
 
 #[test]
 fn no_acknowledged_entry_of_the_audit_log_is_lost_by_a_power_cut() {
     let home = tempfile::tempdir().expect("a directory");
     let recorder = Recorder::start(home.path());
     let mut next = 1;
-    for batch in 0..BATCHES {
+    for session in 0..SESSIONS {
         // A new start now and then, which finds the end anew.
         let log = open_log(home.path());
-        for entries in [batch % 3 + 1, 1] {
+        for entries in [session % 3 + 1, 1] {
             log.append((next..next + entries).map(entry).collect()).expect("appended");
             next += entries;
             recorder.note(Entry::Acknowledged(Revision(next - 1)));
