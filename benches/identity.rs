@@ -4,6 +4,7 @@
 //! cargo bench --bench identity                        # a million profiles
 //! cargo bench --bench identity -- 200000              # fewer
 //! cargo bench --bench identity -- 1000000 DIRECTORY   # on the disk that matters, instead of the temporary directory
+//! cargo bench --bench identity -- sealing [PROFILES]  # reads and events with and without sealing, in turn
 //! ```
 //!
 //! The server runs in this process and is called over a socket, by a client that has a thread of its own. CPU time is
@@ -77,6 +78,10 @@ const FEW: usize = 1;
 const MANY: usize = 5;
 /// The first argument of the processes that fill those.
 const FILL_ONLY: &str = "fill-only";
+/// Profiles of either store whose sealing is compared.
+const SEALED_PROFILES: usize = 100_000;
+/// Reads that make one measurement of CPU time.
+const READS: usize = 1_000;
 
 fn main() -> anyhow::Result<()> {
     // cargo passes a flag of its own.
@@ -87,6 +92,12 @@ fn main() -> anyhow::Result<()> {
         && mode == FILL_ONLY
     {
         return runtime.block_on(fill_only(identifiers.parse()?, profiles.parse()?, Path::new(directory)));
+    }
+    if let [mode, rest @ ..] = &arguments[..]
+        && mode == "sealing"
+    {
+        let profiles = rest.first().map(|number| number.parse()).transpose()?.unwrap_or(SEALED_PROFILES);
+        return runtime.block_on(sealing(profiles));
     }
     let profiles = arguments.first().map(|number| number.parse()).transpose()?.unwrap_or(PROFILES);
     let directory = arguments.get(1).map(PathBuf::from).unwrap_or_else(std::env::temp_dir);
@@ -104,8 +115,14 @@ struct Server {
 
 impl Server {
     async fn start(directory: &Path) -> anyhow::Result<Self> {
+        Self::start_with(directory, |_| {}).await
+    }
+
+    async fn start_with(directory: &Path, change: impl FnOnce(&mut Options)) -> anyhow::Result<Self> {
         let home = tempfile::tempdir_in(directory)?;
-        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(Options::new(home.path().join("store"), [1; 16]))?);
+        let mut options = Options::new(home.path().join("store"), [1; 16]);
+        change(&mut options);
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(options)?);
         let app = App::start(store, Arc::new(SystemContext)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
@@ -282,6 +299,43 @@ async fn measure(profiles: usize, directory: &Path, memory: &Memory) -> anyhow::
     Ok(())
 }
 
+/// What sealing adds to a read and to an event: two servers, one of which seals nothing, are asked in turn.
+async fn sealing(profiles: usize) -> anyhow::Result<()> {
+    let directory = std::env::temp_dir();
+    let servers =
+        [Server::start(&directory).await?, Server::start_with(&directory, |options| options.unsealed = true).await?];
+    for server in &servers {
+        server.fill(profiles, IDENTIFIERS).await?;
+    }
+    settle().await;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let (mut reads, mut events) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+    for measurement in 0..MEASUREMENTS {
+        eprintln!("measurement {measurement} of {MEASUREMENTS}");
+        let asked: Vec<usize> = (0..READS).map(|_| random.gen_range(0..profiles)).collect();
+        for (server, reads) in servers.iter().zip(&mut reads) {
+            reads.push(server.reads(&asked).await?);
+        }
+        let first = measurement * BATCHES * BATCH;
+        let batches: Vec<Vec<(usize, usize)>> = (0..BATCHES)
+            .map(|batch| (0..BATCH).map(|at| (random.gen_range(0..profiles), first + batch * BATCH + at + 1)).collect())
+            .collect();
+        for (server, events) in servers.iter().zip(&mut events) {
+            events.push(server.batches(&batches).await?);
+        }
+    }
+    println!("{profiles} profiles with {IDENTIFIERS} identifiers each; CPU of the server over gRPC, medians");
+    for (what, [sealed, clear]) in [("GetProfile", &reads), ("event, batches of 100", &events)] {
+        let [sealed, clear] = [sealed, clear].map(|took| percentile(took, 50).as_secs_f64() * 1e6);
+        let more = (sealed / clear - 1.0) * 100.0;
+        println!("{what:24}  sealed {sealed:7.2} µs  in the clear {clear:7.2} µs  {more:+6.1} %  at most +10 %");
+    }
+    for server in servers {
+        server.stop().await?;
+    }
+    Ok(())
+}
+
 fn percentile(took: &[Duration], percent: usize) -> Duration {
     let mut sorted = took.to_vec();
     sorted.sort();
@@ -293,22 +347,39 @@ type Batch<'a> = dyn FnMut(usize) -> Vec<(usize, usize)> + 'a;
 
 impl Server {
     async fn events_over_grpc(&self, batch: &mut Batch<'_>) -> anyhow::Result<Vec<Duration>> {
-        let mut client = EventServiceClient::new(self.channel.clone());
         let mut measured = Vec::with_capacity(MEASUREMENTS);
         for _ in 0..MEASUREMENTS {
-            let request = |events: Vec<(usize, usize)>| pb::IngestEventsRequest {
-                events: events.into_iter().map(|(customer, number)| message(customer, number)).collect(),
-                validate_only: false,
-            };
-            let requests: Vec<_> = (0..BATCHES).map(|_| request(batch(BATCH))).collect();
-            let before = cpu(Threads::Server);
-            for request in requests {
-                let results = client.ingest_events(request).await?.into_inner().results;
-                ensure!(results.iter().all(|result| result.status() == pb::EventStatus::Accepted));
-            }
-            measured.push((cpu(Threads::Server) - before) / u32::try_from(BATCHES * BATCH)?);
+            let batches: Vec<_> = (0..BATCHES).map(|_| batch(BATCH)).collect();
+            measured.push(self.batches(&batches).await?);
         }
         Ok(measured)
+    }
+
+    /// Sends batches, and gives back what the server needed for an event.
+    async fn batches(&self, batches: &[Vec<(usize, usize)>]) -> anyhow::Result<Duration> {
+        let mut client = EventServiceClient::new(self.channel.clone());
+        let request = |events: &Vec<(usize, usize)>| pb::IngestEventsRequest {
+            events: events.iter().map(|(customer, number)| message(*customer, *number)).collect(),
+            validate_only: false,
+        };
+        let requests: Vec<_> = batches.iter().map(request).collect();
+        let before = cpu(Threads::Server);
+        for request in requests {
+            let results = client.ingest_events(request).await?.into_inner().results;
+            ensure!(results.iter().all(|result| result.status() == pb::EventStatus::Accepted));
+        }
+        Ok((cpu(Threads::Server) - before) / u32::try_from(BATCHES * BATCH)?)
+    }
+
+    /// Reads customers one after the other, and gives back what the server needed for one.
+    async fn reads(&self, customers: &[usize]) -> anyhow::Result<Duration> {
+        let mut client = ProfileServiceClient::new(self.channel.clone());
+        let before = cpu(Threads::Server);
+        for customer in customers {
+            let request = pb::GetProfileRequest { customer: Some(user(*customer)), ..Default::default() };
+            ensure!(client.get_profile(request).await?.into_inner().profile.is_some());
+        }
+        Ok((cpu(Threads::Server) - before) / u32::try_from(customers.len())?)
     }
 
     async fn events_without_grpc(&self, batch: &mut Batch<'_>) -> anyhow::Result<Vec<Duration>> {

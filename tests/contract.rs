@@ -26,7 +26,10 @@ const METHODS: [(&str, &str); 7] = [
         "CreateTrainingRun GetTrainingRun ListTrainingRuns CancelTrainingRun WatchTrainingRun ListModels GetModel \
          ActivateModel GetTrainingPlan UpdateTrainingPlan",
     ),
-    ("PrivacyService", "GetConsents RecordConsent ListConsentRecords ExportCustomer ListAuditEntries"),
+    (
+        "PrivacyService",
+        "GetConsents RecordConsent ListConsentRecords ExportCustomer EraseCustomer VerifyErasure ListAuditEntries",
+    ),
     ("AdminService", "GetServerInfo GetSettings UpdateSettings CreateBackup CreateApiKey ListApiKeys RevokeApiKey"),
 ];
 
@@ -142,7 +145,8 @@ const VALUES: [(&str, &str); 14] = [
 ];
 
 /// How the name of a method that changes nothing begins; every other method writes.
-const READS: [&str; 8] = ["Get", "Export", "BatchGet", "List", "Watch", "Predict", "BatchPredict", "StreamPredictions"];
+const READS: [&str; 9] =
+    ["Get", "Verify", "Export", "BatchGet", "List", "Watch", "Predict", "BatchPredict", "StreamPredictions"];
 /// Writes that are safe to repeat by what they do: events have ids of their own, and a backup only adds what is new.
 const REPEATABLE: [&str; 3] = ["IngestEvents", "StreamEvents", "CreateBackup"];
 

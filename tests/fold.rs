@@ -219,6 +219,29 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
+/// Which merges can be undone is said with each expiry. Where it is said of one that could not be undone the time before, the
+/// base that both sides share stays theirs: it was lost once, with everything that had expired.
+#[test]
+fn sides_that_share_a_base_keep_it_whatever_is_said_of_their_merge_later() {
+    let mut past = Past::default();
+    for (number, part) in [1, 1, 1, 2, 3].into_iter().enumerate() {
+        let payload = Payload::Track(Track { name: format!("step {number}").into(), properties: Map::new() });
+        let key = EventKey { source: "test".into(), event_id: number.to_string().into() };
+        let times =
+            EventTimes { original: None, sent: None, received: at(0), event: at(number as i64), clamped: false };
+        let (channel, touchpoint) = Default::default();
+        let event = Event { key, identifiers: vec![], times, channel, source_priority: 0, touchpoint, payload };
+        past.accept(id(part), &[event]);
+    }
+    past.merge(3, id(1), id(2));
+    past.merge(5, id(1), id(3));
+    let states = past.states();
+    for lasting in [4, 1, 6, 1] {
+        past.expire(at(100), lasting);
+        assert_eq!(past.refolded(), states, "once no merge before {lasting} can be undone");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -65,6 +65,7 @@ impl App {
             store,
             context,
         };
+        app.erase_again().await?;
         app.load_keys().await?;
         app.load_models().await?;
         app.end_interrupted_runs().await?;

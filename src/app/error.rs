@@ -106,6 +106,8 @@ pub enum Resource {
     Merge,
     /// A key that programs show.
     ApiKey,
+    /// The record of an erasure.
+    Erasure,
 }
 
 impl std::fmt::Display for Resource {
@@ -117,6 +119,7 @@ impl std::fmt::Display for Resource {
             Self::TrainingRun => "training run",
             Self::Merge => "merge",
             Self::ApiKey => "key",
+            Self::Erasure => "receipt",
         })
     }
 }
@@ -162,6 +165,9 @@ pub enum Reason {
     /// The request id was used with another request.
     #[error("this request_id was used before with another request")]
     RequestIdReused,
+    /// The customer of the event was forgotten.
+    #[error("the customer whom the event names is erased; do not send it again")]
+    CustomerErased,
     /// An event that must not be accepted.
     #[error("{0}")]
     Refused(#[from] Refusal),
@@ -232,6 +238,7 @@ impl Error {
             }
             Self::Precondition(Reason::Refused(Refusal::TraitLimit)) => (EventRejection::TraitLimitReached, Vec::new()),
             Self::OutOfRange(Reason::EventTooOld { .. }) => (EventRejection::EventTooOld, Vec::new()),
+            Self::Precondition(Reason::CustomerErased) => (EventRejection::CustomerErased, Vec::new()),
             // No other error stands for one event.
             _ => (EventRejection::EventIdReused, Vec::new()),
         }

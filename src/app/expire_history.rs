@@ -102,6 +102,7 @@ impl App {
                     Fact::Merge(fact) => drop(moved.insert(fact.survivor)),
                     Fact::Unmerge(fact) => moved.extend(fact.groups.iter().flatten()),
                     Fact::Event(_) | Fact::Document(_) | Fact::Consent(_) | Fact::Expire(_) => {}
+                    Fact::Erase(_) | Fact::Forgotten(_) => {}
                 }
             }
             for id in moved {

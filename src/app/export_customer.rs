@@ -69,7 +69,9 @@ impl App {
             }
         }
         for id in self.merge_ids(caller, &found.profile).await? {
-            if !tell(Exported::Merge(self.merge_record(caller, id).await?.value)).await {
+            if let Some(record) = self.kept_merge(caller, id).await?
+                && !tell(Exported::Merge(record)).await
+            {
                 return Ok(());
             }
         }

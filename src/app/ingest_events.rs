@@ -1,6 +1,6 @@
 //! Taking events in: skip what we know, decide whose each one is, commit all decisions as one, answer each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::application::App;
@@ -10,10 +10,10 @@ use super::history_kept::HistoryKept;
 use super::request::WriteMode;
 use crate::domain::decision::{Decider, Known};
 use crate::domain::event::{Draft, Event, EventKey};
-use crate::domain::fact::{Document, Fact};
+use crate::domain::fact::{Document, DocumentKey, Fact};
 use crate::domain::id::{ProfileId, Revision};
 use crate::domain::identifier::Identifier;
-use crate::domain::identity::{Candidates, Resolver};
+use crate::domain::identity::{Candidates, Demotion, DemotionReason, Resolver};
 use crate::domain::limits;
 use crate::domain::projection::Projection;
 use crate::domain::rejection::{Rejection, Rejections};
@@ -214,8 +214,9 @@ impl App {
         Err(Error::Conflict(Reason::Contention))
     }
 
-    /// What the batch is refused, for those who ask later; `None` where it is nothing.
-    fn rejections(&self, batch: &Batch, round: &Round, rejected: &HashMap<usize, OutcomeStatus>) -> Option<Fact> {
+    /// What the batch is refused, for those who ask later. What names a customer's identifiers is kept apart, so that it goes
+    /// with the customer.
+    fn rejections(&self, batch: &Batch, round: &Round, rejected: &HashMap<usize, OutcomeStatus>) -> Vec<Fact> {
         let status = |position: usize| round.statuses.get(&position).or_else(|| rejected.get(&position));
         let of_event = |(position, key): (usize, &EventKey)| match status(position) {
             Some(OutcomeStatus::Rejected(error)) => {
@@ -229,12 +230,12 @@ impl App {
             _ => Vec::new(),
         };
         let events = batch.keys.iter().enumerate().filter_map(of_event);
-        let items: Vec<Rejection> = events.chain(round.facts.iter().flat_map(of_identifiers)).collect();
-        if items.is_empty() {
-            return None;
+        let mut by_subject: BTreeMap<Option<ProfileId>, Vec<Rejection>> = BTreeMap::new();
+        for item in events.chain(round.facts.iter().flat_map(of_identifiers)) {
+            by_subject.entry(item.subject()).or_default().push(item);
         }
-        let rejections = Rejections::new(batch.received, self.context.new_id(), items);
-        Some(Fact::Document(Document::Rejections(rejections)))
+        let document = |items| Document::Rejections(Rejections::new(batch.received, self.context.new_id(), items));
+        by_subject.into_values().map(|items| Fact::Document(document(items))).collect()
     }
 
     async fn decide(&self, caller: &Caller, checked: &[Checked], received: Timestamp) -> Result<Round> {
@@ -248,6 +249,8 @@ impl App {
         let (new, nameless) = sort_out_nameless(&resolver, new);
         statuses.extend(nameless);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
+        let (new, erased) = sort_out_erased(&self.erased_among(caller, &new, &known).await?, new);
+        statuses.extend(erased);
         preconditions.extend([settings, kept.precondition]);
         let before = known.profiles.clone();
 
@@ -276,6 +279,26 @@ impl App {
             facts.extend(merge.record(after, received).documents());
         }
         Ok(Round { statuses, facts, projection, preconditions })
+    }
+
+    /// The identifiers of events that nobody has, because whoever had them is forgotten.
+    async fn erased_among(
+        &self,
+        caller: &Caller,
+        events: &[(&Checked, Candidates)],
+        known: &Known,
+    ) -> Result<HashSet<Identifier>> {
+        let mut erased = HashSet::new();
+        for identifier in events.iter().flat_map(|(_, candidates)| &candidates.usable) {
+            if known.owners.contains_key(identifier) || erased.contains(identifier) {
+                continue;
+            }
+            let mark = self.store.mark(&caller.workspace, identifier)?;
+            if self.store.document(&caller.workspace, &DocumentKey::tombstone(mark)).await?.is_some() {
+                erased.insert(identifier.clone());
+            }
+        }
+        Ok(erased)
     }
 
     /// Looks up who owns the identifiers of the events, and remembers what was looked up.
@@ -358,6 +381,26 @@ fn sort_out_nameless<'a>(
         }
     }
     (named, nameless)
+}
+
+/// Takes the identifiers of forgotten customers away from events, and separates those that have no others.
+fn sort_out_erased<'a>(
+    erased: &HashSet<Identifier>,
+    events: Vec<(&'a Checked, Candidates)>,
+) -> (Vec<(&'a Checked, Candidates)>, HashMap<usize, OutcomeStatus>) {
+    let (mut named, mut refused) = (Vec::with_capacity(events.len()), HashMap::new());
+    for (one, mut candidates) in events {
+        let gone: Vec<Identifier> = candidates.usable.extract_if(.., |one| erased.contains(one)).collect();
+        candidates
+            .demoted
+            .extend(gone.into_iter().map(|identifier| Demotion { identifier, reason: DemotionReason::Forgotten }));
+        if candidates.usable.is_empty() {
+            refused.insert(one.position, OutcomeStatus::Rejected(Error::Precondition(Reason::CustomerErased)));
+        } else {
+            named.push((one, candidates));
+        }
+    }
+    (named, refused)
 }
 
 fn repeat_of(first: &Event, profile: ProfileId, repeat: &Event) -> OutcomeStatus {

@@ -2,7 +2,7 @@
 
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::page::{Begin, Binding, Listed, Page, PageRequest};
 use crate::domain::fact::{Document, DocumentKind};
 use crate::domain::id::{MergeId, ProfileId, Revision};
@@ -41,9 +41,18 @@ impl App {
         let more = ids.len() > limit;
         let mut records = Vec::with_capacity(ids.len().min(limit));
         for id in ids.into_iter().take(limit) {
-            records.push(self.merge_record(caller, id).await?.value);
+            records.extend(self.kept_merge(caller, id).await?);
         }
         Ok((Page::new(records, more, binding), revision))
+    }
+
+    /// The record of a merge; `None` where it spoke of somebody who is forgotten too.
+    pub(super) async fn kept_merge(&self, caller: &Caller, id: MergeId) -> Result<Option<MergeRecord>> {
+        match self.merge_record(caller, id).await {
+            Ok(record) => Ok(Some(record.value)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All merges that a customer had a part in, newest first.

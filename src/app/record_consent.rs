@@ -76,7 +76,7 @@ impl App {
             let mut commit = self.new_commit(caller);
             let (id, revision) = (profile.id, profile.revision);
             commit.preconditions.push(Precondition::Profile(id, Some(revision)));
-            commit.facts.push(Fact::Consent(ConsentFact { profile: id, record: record.clone() }));
+            commit.facts.push(Fact::Consent(ConsentFact { profile: id, standing: record.standing.clone() }));
             commit.facts.push(Fact::Document(Document::Consent(record.clone())));
             let before = [(id, Arc::new(profile))].into();
             commit.projection = self.project(caller, &commit.facts, commit.time, before).await?;

@@ -245,9 +245,10 @@ impl Watch {
 
     /// Whether a change is one of the customers'. Goes along with merges and their ends.
     fn follows(&mut self, change: &ProfileChange) -> bool {
-        let Some(followed) = &mut self.position.followed else { return true };
+        let Some(followed) = &mut self.position.followed else { return change.kind != ChangeKind::Forgotten };
         match change.kind {
-            ChangeKind::Created | ChangeKind::Updated => followed.contains(&change.profile),
+            ChangeKind::Created | ChangeKind::Updated | ChangeKind::Erased => followed.contains(&change.profile),
+            ChangeKind::Forgotten => false,
             ChangeKind::Merged(into) => {
                 let is_followed = followed.remove(&change.profile);
                 if is_followed {

@@ -189,6 +189,9 @@ pub struct RestoreArgs {
     /// The data directory that is made; it must be missing or empty
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// The ledger of erasures, `keys/erasures` of the data directory that is replaced: the next start carries them out again
+    #[arg(long, value_name = "FILE")]
+    pub erasures: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -17,6 +17,10 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let mut meter = Meter::new("restore");
     let restored = server::restore(&args.backup, &args.data_dir, |told| meter.set(told.bytes_done, told.bytes_total))?;
     meter.finish("copied and verified");
+    let erasures = match &args.erasures {
+        Some(ledger) => server::take_over_erasures(&args.data_dir, ledger)?,
+        None => 0,
+    };
     match args.output {
         Output::Json => json::print(&json!({
             "data_dir": args.data_dir,
@@ -24,6 +28,7 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
             "files": restored.files,
             "bytes": restored.bytes,
             "release": restored.release,
+            "erasures": erasures,
         }))?,
         Output::Text => {
             report::heading(&format!("Restored to {}", args.data_dir.display()));
@@ -31,6 +36,7 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
             report::fact("files", report::counted(restored.files));
             report::fact("bytes", report::counted(restored.bytes));
             report::fact("backed up by release", restored.release);
+            report::fact("erasures since the backup", erasures);
             println!("\nThe index is built at the next start: rapport serve --data-dir {}", args.data_dir.display());
         }
     }

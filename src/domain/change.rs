@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::erasure::{Remains, RemainsOfEvent};
 use super::event::EventKey;
 use super::fact::{EventFact, Fact, MergeFact, UnmergeFact};
 use super::id::{MergeId, ProfileId};
@@ -38,6 +39,11 @@ pub enum ChangeKind {
     Merged(ProfileId),
     /// It was part of this profile and stands for itself again.
     Unmerged(ProfileId),
+    /// It is no more.
+    Erased,
+    /// Something became of it that is not told any more, because its customer is forgotten since. It keeps its place among
+    /// the changes, so that those of others are found again.
+    Forgotten,
 }
 
 /// What changes profiles.
@@ -51,6 +57,10 @@ pub enum ChangeCause {
     Unmerge(MergeId),
     /// What the customer said about their data, by the id of the record.
     Consent(Uuid),
+    /// An erasure.
+    Erasure(Uuid),
+    /// Something about a customer who is forgotten.
+    Forgotten,
 }
 
 /// What the facts of one commit change about profiles, in order. The same facts always give the same changes, so that a
@@ -66,10 +76,17 @@ pub fn changes(facts: &[Fact]) -> Vec<ProfileChange> {
                 profile: fact.profile,
                 kind: ChangeKind::Updated,
                 fields: vec!["consents"],
-                cause: ChangeCause::Consent(fact.record.standing.record),
+                cause: ChangeCause::Consent(fact.standing.record),
             }),
+            Fact::Erase(fact) => changes.push(ProfileChange {
+                profile: fact.profile,
+                kind: ChangeKind::Erased,
+                fields: Vec::new(),
+                cause: ChangeCause::Erasure(fact.erasure),
+            }),
+            Fact::Forgotten(Remains::Event(event)) => of_forgotten(event, &mut changes),
             // No document is part of a profile, and what its events add up to stays as it is when they expire.
-            Fact::Document(_) | Fact::Expire(_) => {}
+            Fact::Document(_) | Fact::Expire(_) | Fact::Forgotten(Remains::Document) => {}
         }
     }
     changes
@@ -100,6 +117,14 @@ fn of_event(fact: &EventFact, changes: &mut Vec<ProfileChange>) {
     fields.extend(of_payload.filter(|field| *field != "traits"));
     let kind = if fact.creates { ChangeKind::Created } else { ChangeKind::Updated };
     changes.push(ProfileChange { profile: fact.profile, kind, fields, cause: cause() });
+}
+
+/// As many changes as the event made.
+fn of_forgotten(event: &RemainsOfEvent, changes: &mut Vec<ProfileChange>) {
+    let losers: BTreeSet<ProfileId> = event.released.iter().map(|(from, _)| *from).collect();
+    let change = |profile, kind, fields| ProfileChange { profile, kind, fields, cause: ChangeCause::Forgotten };
+    changes.extend(losers.into_iter().map(|loser| change(loser, ChangeKind::Updated, vec!["identifiers"])));
+    changes.push(change(event.profile, ChangeKind::Forgotten, Vec::new()));
 }
 
 fn of_merge(fact: &MergeFact, changes: &mut Vec<ProfileChange>) {

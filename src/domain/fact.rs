@@ -3,9 +3,11 @@
 //! A fact records the *decision* (profile ids, claimed identifiers, demotions, times), not only the request.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::access::{ApiKey, ApiKeyUse};
 use super::consent::{ConsentRecord, Standing};
+use super::erasure::{EraseFact, Erasure, Mark, Remains, Tombstone, hex};
 use super::event::Event;
 use super::follow_up::FollowUp;
 use super::history::Horizon;
@@ -37,6 +39,10 @@ pub enum Fact {
     Expire(ExpireFact),
     /// A customer said for what their data may be used.
     Consent(ConsentFact),
+    /// A customer was forgotten.
+    Erase(EraseFact),
+    /// What is left of another fact, when its customer is forgotten.
+    Forgotten(Remains),
 }
 
 /// An event of a customer, with everything that was decided about it.
@@ -65,8 +71,8 @@ pub struct EventFact {
 pub struct ConsentFact {
     /// The customer.
     pub profile: ProfileId,
-    /// The answer, with where it came from.
-    pub record: ConsentRecord,
+    /// The answer. Where it came from is in the ledger.
+    pub standing: Standing,
 }
 
 /// Several profiles became one.
@@ -154,6 +160,10 @@ pub enum Document {
     ApiKey(ApiKey),
     /// When a key was last used.
     ApiKeyUse(ApiKeyUse),
+    /// The record of an erasure.
+    Erasure(Erasure),
+    /// An identifier of a forgotten customer.
+    Tombstone(Tombstone),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -186,6 +196,8 @@ pub enum RequestResult {
     Consent(ConsentRecord),
     /// A key that was made or revoked, by its id.
     ApiKey(String),
+    /// An erasure.
+    Erasure(Uuid),
 }
 
 /// Names a document within its workspace.
@@ -231,6 +243,10 @@ pub enum DocumentKind {
     ApiKey = 14,
     /// [`Document::ApiKeyUse`].
     ApiKeyUse = 15,
+    /// [`Document::Erasure`].
+    Erasure = 16,
+    /// [`Document::Tombstone`].
+    Tombstone = 17,
 }
 
 impl DocumentKey {
@@ -300,6 +316,16 @@ impl DocumentKey {
         Self { kind: DocumentKind::ApiKeyUse, name: id.to_owned() }
     }
 
+    /// The key of the record of an erasure.
+    pub fn erasure(id: Uuid) -> Self {
+        Self { kind: DocumentKind::Erasure, name: id.hyphenated().to_string() }
+    }
+
+    /// The key of what says that an identifier was a forgotten customer's.
+    pub fn tombstone(mark: Mark) -> Self {
+        Self { kind: DocumentKind::Tombstone, name: hex(&mark.0) }
+    }
+
     /// The key of a named request.
     pub fn request(request_id: &str) -> Self {
         Self { kind: DocumentKind::Request, name: request_id.to_owned() }
@@ -307,6 +333,18 @@ impl DocumentKey {
 }
 
 impl Document {
+    /// Whose it is: the parts of customers about whom it says something that they or others said. With any of them forgotten
+    /// it is gone.
+    pub fn subjects(&self) -> Vec<ProfileId> {
+        match self {
+            Self::Consent(record) => vec![record.standing.part],
+            Self::Request(RequestRecord { result: RequestResult::Consent(record), .. }) => vec![record.standing.part],
+            Self::Rejections(rejections) => rejections.subject().into_iter().collect(),
+            Self::Merge(merge) => merge.sources.iter().map(|source| source.profile).chain([merge.survivor]).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What the document is found by.
     pub fn key(&self) -> DocumentKey {
         match self {
@@ -326,6 +364,8 @@ impl Document {
             Self::Consent(record) => DocumentKey::consent(&record.standing),
             Self::ApiKey(key) => DocumentKey::api_key(&key.id),
             Self::ApiKeyUse(used) => DocumentKey::api_key_use(&used.id),
+            Self::Erasure(erasure) => DocumentKey::erasure(erasure.id),
+            Self::Tombstone(tombstone) => DocumentKey::tombstone(tombstone.mark),
             Self::ProfileMerge(profile, merge) => DocumentKey::profile_merge(*profile, *merge),
         }
     }

@@ -142,12 +142,38 @@ pub(super) fn bases_of(histories: &[(ProfileId, History)], fact: &ExpireFact) ->
         Whole::of(of_parts).expired(parts.to_vec(), fact.before).base
     };
     let of_group = |group: &Vec<ProfileId>| Some((*group.first()?, base_of(group)?));
-    let mut bases: Vec<(ProfileId, Base)> = fact.groups.iter().filter_map(of_group).collect();
+    let groups = separable(fact.groups.clone(), histories);
+    let mut bases: Vec<(ProfileId, Base)> = groups.iter().filter_map(of_group).collect();
     if bases.len() > 1 {
         let all: Vec<ProfileId> = histories.iter().map(|(part, _)| *part).collect();
         bases.extend(base_of(&all).map(|base| (fact.profile, base)));
     }
     bases
+}
+
+/// Groups of parts whose expired events can be told apart. What was joined into one base stays together: nobody knows any
+/// more whose it was, and the bases of the sides alone would lose it.
+fn separable(mut groups: Vec<Vec<ProfileId>>, histories: &[(ProfileId, History)]) -> Vec<Vec<ProfileId>> {
+    let is_own = |base: &&Base| base.parts.iter().all(|part| histories.iter().any(|(own, _)| own == part));
+    let bases: Vec<&Base> = histories.iter().flat_map(|(_, history)| &history.bases).filter(is_own).collect();
+    let smallest_of = |part: &ProfileId| {
+        let holding = bases.iter().filter(|base| base.parts.contains(part));
+        holding.min_by_key(|base| base.parts.len())
+    };
+    let reaching_out = |group: &Vec<ProfileId>| {
+        group.iter().filter_map(smallest_of).find(|base| base.parts.iter().any(|part| !group.contains(part)))
+    };
+    while let Some(base) = groups.iter().find_map(reaching_out) {
+        let is_met = |group: &mut Vec<ProfileId>| base.parts.iter().any(|part| group.contains(part));
+        let met: Vec<Vec<ProfileId>> = groups.extract_if(.., is_met).collect();
+        if met.len() < 2 {
+            // A part of the base is in no group, which no fact of ours says.
+            groups.extend(met);
+            break;
+        }
+        groups.push(met.concat());
+    }
+    groups
 }
 
 impl Base {

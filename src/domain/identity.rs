@@ -272,6 +272,8 @@ pub enum DemotionReason {
     OtherUser,
     /// The device has been seen with another user since.
     Outdated,
+    /// It was a customer's who is forgotten.
+    Forgotten,
 }
 
 impl Resolver {

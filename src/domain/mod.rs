@@ -10,6 +10,7 @@ pub mod change;
 pub mod consent;
 pub mod cron;
 pub mod decision;
+pub mod erasure;
 pub mod event;
 pub mod fact;
 pub mod fold;

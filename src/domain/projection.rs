@@ -3,11 +3,13 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::erasure::{EraseFact, Mark, Remains, RemainsOfEvent};
 use super::event::Event;
 use super::fact::{ConsentFact, EventFact, ExpireFact, Fact, MergeFact, UnmergeFact};
 use super::fold;
 use super::history::{self, Base, History, Whole};
 use super::id::ProfileId;
+use super::identifier::Identifier;
 use super::profile::Profile;
 use super::time::Timestamp;
 
@@ -29,6 +31,11 @@ pub trait Before {
     /// # Errors
     /// When it cannot be read.
     fn history(&self, part: ProfileId) -> Result<History, Self::Error>;
+
+    /// What stands for an identifier where it was written as a mark. Only whoever reads what was written needs to know.
+    fn mark(&self, _: &Identifier) -> Option<Mark> {
+        None
+    }
 }
 
 /// What facts did to profiles.
@@ -44,6 +51,8 @@ pub struct Projection {
     /// Parts whose events before a time are forgotten. Whoever decided on their history must decide anew, so that this
     /// changes the revision of their profile, although it says what it said.
     pub forgotten: Vec<(ProfileId, Timestamp)>,
+    /// Parts that are no more, with everything that was theirs.
+    pub erased: Vec<ProfileId>,
 }
 
 /// Applies the facts of one commit, in their order, accepted at `time`.
@@ -51,7 +60,7 @@ pub struct Projection {
 /// # Errors
 /// Only those of `before`.
 pub fn project<'a, B: Before>(facts: &'a [Fact], time: Timestamp, before: &'a mut B) -> Result<Projection, B::Error> {
-    let mut working = Working { time, before, drafts: BTreeMap::new(), redirects: Vec::new() };
+    let mut working = Working { time, before, drafts: BTreeMap::new(), redirects: Vec::new(), erased: Vec::new() };
     for fact in facts {
         match fact {
             Fact::Event(fact) => working.add_event(fact)?,
@@ -59,7 +68,9 @@ pub fn project<'a, B: Before>(facts: &'a [Fact], time: Timestamp, before: &'a mu
             Fact::Unmerge(fact) => working.unmerge(fact)?,
             Fact::Expire(fact) => working.expire(fact)?,
             Fact::Consent(fact) => working.consent(fact)?,
-            Fact::Document(_) => {}
+            Fact::Erase(fact) => working.erase(fact),
+            Fact::Forgotten(Remains::Event(event)) => working.add_forgotten(event)?,
+            Fact::Document(_) | Fact::Forgotten(Remains::Document) => {}
         }
     }
     working.finish()
@@ -87,7 +98,11 @@ pub fn touched(facts: &[Fact]) -> BTreeSet<ProfileId> {
             Fact::Consent(fact) => {
                 ids.insert(fact.profile);
             }
-            Fact::Document(_) => {}
+            Fact::Forgotten(Remains::Event(event)) => {
+                ids.insert(event.profile);
+                ids.extend(event.released.iter().map(|(from, _)| *from));
+            }
+            Fact::Document(_) | Fact::Erase(_) | Fact::Forgotten(Remains::Document) => {}
         }
     }
     ids
@@ -110,7 +125,7 @@ pub fn histories_needed<'a>(facts: &[Fact], profile: impl Fn(ProfileId) -> Optio
             }
             Fact::Unmerge(fact) => need(fact.profile, &|_| true),
             Fact::Expire(fact) => need(fact.profile, &|_| true),
-            Fact::Consent(_) | Fact::Document(_) => {}
+            Fact::Consent(_) | Fact::Document(_) | Fact::Erase(_) | Fact::Forgotten(_) => {}
         }
     }
     ids
@@ -126,6 +141,7 @@ struct Working<'a, B> {
     before: &'a mut B,
     drafts: BTreeMap<ProfileId, Draft<'a>>,
     redirects: Vec<(ProfileId, ProfileId)>,
+    erased: Vec<ProfileId>,
 }
 
 /// A profile with the events that are not folded in yet, each with its part.
@@ -211,13 +227,36 @@ impl<'a, B: Before> Working<'a, B> {
         Ok(())
     }
 
+    /// The customer goes, whatever else the commit says of them.
+    fn erase(&mut self, fact: &EraseFact) {
+        self.drafts.remove(&fact.profile);
+        self.erased.extend(&fact.parts);
+    }
+
+    /// An event of somebody who is forgotten by now. Until then others merge with the profile, and lose identifiers to it,
+    /// as they did.
+    fn add_forgotten(&mut self, event: &RemainsOfEvent) -> Result<(), B::Error> {
+        for (from, mark) in &event.released {
+            self.look(*from)?;
+            let lost: Vec<Identifier> = match self.drafts.get(from) {
+                Some(draft) => draft.profile.identifiers().into_iter().cloned().collect(),
+                None => Vec::new(),
+            };
+            let is_gone = |identifier: &Identifier| self.before.mark(identifier) == Some(*mark);
+            let lost: Vec<Identifier> = lost.into_iter().filter(is_gone).collect();
+            self.draft(*from)?.profile.release_where(|identifier| lost.contains(identifier));
+        }
+        self.draft(event.profile)?;
+        Ok(())
+    }
+
     fn consent(&mut self, fact: &ConsentFact) -> Result<(), B::Error> {
-        self.draft(fact.profile)?.profile.consents.record(fact.record.standing.clone());
+        self.draft(fact.profile)?.profile.consents.record(fact.standing.clone());
         Ok(())
     }
 
     fn finish(self) -> Result<Projection, B::Error> {
-        let mut projection = Projection { redirects: self.redirects, ..Projection::default() };
+        let mut projection = Projection { redirects: self.redirects, erased: self.erased, ..Projection::default() };
         for draft in self.drafts.into_values() {
             draft.finish(self.before, &mut projection)?;
         }

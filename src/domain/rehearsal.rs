@@ -154,6 +154,7 @@ fn count_customers(facts: &[Fact], profile: &Profile, operator_merges: &[MergeId
             }
             Fact::Merge(fact) => joined.extend(fact.sources.iter().map(|source| (source.profile, fact.survivor))),
             Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) | Fact::Document(_) => {}
+            Fact::Erase(_) | Fact::Forgotten(_) => {}
         }
     }
     let root = |joined: &HashMap<ProfileId, ProfileId>, mut id: ProfileId| {

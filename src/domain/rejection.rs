@@ -51,9 +51,16 @@ pub enum EventRejection {
     TraitLimitReached,
     /// It happened before the history that is kept.
     EventTooOld,
+    /// Its customer is forgotten.
+    CustomerErased,
 }
 
 impl Rejections {
+    /// Whom they speak of: the profile whose identifiers they name, where they name any.
+    pub fn subject(&self) -> Option<ProfileId> {
+        self.items.iter().find_map(Rejection::subject)
+    }
+
     /// Gathers what a request was refused at `time`; `unique` tells requests of the same moment apart.
     pub fn new(time: Timestamp, unique: impl std::fmt::Display, items: Vec<Rejection>) -> Self {
         // Documents are listed in the order of their names.
@@ -63,6 +70,14 @@ impl Rejections {
 }
 
 impl Rejection {
+    /// Whose identifier it names, if it names one.
+    pub fn subject(&self) -> Option<ProfileId> {
+        match self.what {
+            Rejected::Identifier(_, _, profile) => Some(profile),
+            Rejected::Event(..) => None,
+        }
+    }
+
     /// An event that was refused. Its name may be as long as a caller makes it; the start of it is kept.
     /// So are the first of the fields: a batch of faults must not outgrow what one commit may be.
     pub fn of_event(source: &str, event_id: &str, reason: EventRejection, mut fields: Vec<String>) -> Self {

@@ -62,7 +62,7 @@ const TRAINING: Need = Need::OneOf(&[one(TrainingWrite)]);
 /// A card says how far to trust a prediction, and what a training has come to.
 const MODELS: Need = Need::OneOf(&[one(PredictionsRead), one(TrainingWrite)]);
 
-const METHODS: [(&str, Need, Audit); 50] = [
+const METHODS: [(&str, Need, Audit); 52] = [
     ("/rapport.v1.EventService/IngestEvents", EVENTS, Audit::Refusals),
     ("/rapport.v1.EventService/StreamEvents", EVENTS, Audit::Refusals),
     ("/rapport.v1.EventService/ListRejections", EVENTS, Audit::Alike),
@@ -102,6 +102,8 @@ const METHODS: [(&str, Need, Audit); 50] = [
     ("/rapport.v1.PrivacyService/ListConsentRecords", PRIVACY, Audit::Alike),
     ("/rapport.v1.PrivacyService/ListAuditEntries", PRIVACY, Audit::Alike),
     ("/rapport.v1.PrivacyService/ExportCustomer", PRIVACY, Audit::Each),
+    ("/rapport.v1.PrivacyService/EraseCustomer", PRIVACY, Audit::Each),
+    ("/rapport.v1.PrivacyService/VerifyErasure", PRIVACY, Audit::Alike),
     ("/rapport.v1.AdminService/GetServerInfo", ADMIN, Audit::Alike),
     ("/rapport.v1.AdminService/GetSettings", ADMIN, Audit::Alike),
     ("/rapport.v1.AdminService/UpdateSettings", ADMIN, Audit::Each),
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_method_says_how_it_is_audited_and_no_change_goes_unseen() {
-        let reads = ["Get", "BatchGet", "List", "Watch", "Predict", "BatchPredict", "StreamPredictions"];
+        let reads = ["Get", "BatchGet", "List", "Verify", "Watch", "Predict", "BatchPredict", "StreamPredictions"];
         for (path, need, audit) in METHODS {
             let (service, name) = path.rsplit_once('/').expect("a path");
             let is_read = reads.iter().any(|read| name.starts_with(read));

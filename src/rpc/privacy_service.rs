@@ -4,7 +4,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::call::Call;
-use super::convert::{audit, consent, customer, page, read};
+use super::convert::{audit, consent, customer, erasure, page, read};
 use super::pb::privacy_service_server::PrivacyService;
 use super::{export_stream, pb};
 use crate::app::{App, Result};
@@ -47,6 +47,17 @@ impl Privacy {
         let (page, revision) = self.app.list_consent_records(&call.caller, &customer, &wanted, &read).await?;
         let (records, next_page_token) = page::to_pb(page, consent::record);
         Ok(pb::ListConsentRecordsResponse { records, next_page_token, revision: revision.to_string() })
+    }
+
+    async fn erase(&self, call: &Call, request: pb::EraseCustomerRequest) -> Result<pb::EraseCustomerResponse> {
+        let (receipt, revision) = self.app.erase_customer(&call.caller, &erasure::request(request)).await?;
+        Ok(pb::EraseCustomerResponse { receipt: Some(erasure::receipt(&receipt)), revision: revision.to_string() })
+    }
+
+    async fn verify(&self, call: &Call, request: pb::VerifyErasureRequest) -> Result<pb::VerifyErasureResponse> {
+        let read = read::without_purpose(&request.at_least_revision, Violations::new());
+        let verified = self.app.verify_erasure(&call.caller, erasure::receipt_id(&request.receipt_id), &read).await?;
+        Ok(pb::VerifyErasureResponse { erased: verified.erased, signature_valid: verified.signature_valid })
     }
 
     async fn audited(&self, call: &Call, request: pb::ListAuditEntriesRequest) -> Result<pb::ListAuditEntriesResponse> {
@@ -96,6 +107,22 @@ impl PrivacyService for Privacy {
     ) -> std::result::Result<Response<pb::ListConsentRecordsResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.list(&call, request).await)
+    }
+
+    async fn erase_customer(
+        &self,
+        request: Request<pb::EraseCustomerRequest>,
+    ) -> std::result::Result<Response<pb::EraseCustomerResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.erase(&call, request).await)
+    }
+
+    async fn verify_erasure(
+        &self,
+        request: Request<pb::VerifyErasureRequest>,
+    ) -> std::result::Result<Response<pb::VerifyErasureResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        call.answer(self.verify(&call, request).await)
     }
 
     async fn list_audit_entries(

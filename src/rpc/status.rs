@@ -196,6 +196,7 @@ fn of_missing(resource: Resource, name: &str, message: &str) -> Refused {
         Resource::TrainingRun => (ErrorReason::TrainingRunNotFound, "rapport.v1.TrainingRun"),
         Resource::Merge => (ErrorReason::MergeNotFound, "rapport.v1.MergeRecord"),
         Resource::ApiKey => (ErrorReason::ApiKeyNotFound, "rapport.v1.ApiKey"),
+        Resource::Erasure => (ErrorReason::ReceiptNotFound, "rapport.v1.ErasureReceipt"),
     };
     Refused::new(Code::NotFound, reason, message).resource(resource_type, name)
 }
@@ -213,6 +214,7 @@ fn of_reason(code: Code, reason: &Reason) -> Refused {
             refused(ErrorReason::HistoryExpired).about("oldest_time", &oldest.rfc3339())
         }
         Reason::EventTooOld { oldest } => refused(ErrorReason::EventTooOld).about("oldest_time", &oldest.rfc3339()),
+        Reason::CustomerErased => refused(ErrorReason::CustomerErased).precondition("identifiers"),
         Reason::TrainingNotRunning => refused(ErrorReason::TrainingNotRunning).precondition("run_id"),
         Reason::TrainingBusy => {
             let mut refused = refused(ErrorReason::TrainingBusy);

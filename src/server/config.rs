@@ -15,9 +15,11 @@ use crate::domain::time::days;
 
 mod access;
 mod descriptions;
+mod encryption;
 mod limits;
 
 pub use access::{Auth, Certificate, Tls, TokenIssuer};
+pub use encryption::{Encryption, Secret};
 pub use limits::Limits;
 
 /// Everything an operator may set. Unknown keys are refused.
@@ -32,6 +34,8 @@ pub struct Config {
     pub storage: Storage,
     /// How connections are encrypted.
     pub tls: Tls,
+    /// With what the data are sealed.
+    pub encryption: Encryption,
     /// Who may call.
     pub auth: Auth,
     /// What callers may ask for at once.
@@ -97,6 +101,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             storage: Storage::default(),
             tls: Tls::default(),
+            encryption: Encryption::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),

@@ -13,7 +13,7 @@ use super::config::{Config, Limits};
 use super::metrics::{self, Metrics};
 use super::refusal::{Refusal, refusal};
 use super::reload::{self, Files};
-use super::{audit, credentials, digest_key, expiry, keys, models, tls};
+use super::{audit, credentials, digest_key, encryption, expiry, keys, models, tls};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
 use crate::rpc::{self, ConnectionLimits, Measures, MessageLimits, RpcOptions};
@@ -180,6 +180,7 @@ async fn open(config: &Config, on_replay: OnReplay) -> anyhow::Result<App> {
     options.index_cache_bytes = config.storage.index_cache_bytes;
     options.checkpoint_bytes = config.storage.checkpoint_bytes;
     options.on_replay = on_replay;
+    options.master_keys = encryption::master_keys(config)?;
     options.disk = DiskLimits {
         min_free_bytes: config.storage.min_free_bytes,
         min_free_ratio: config.storage.min_free_ratio,

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::config::Config;
+use super::encryption;
 use super::refusal::{Refusal, refusal};
 use crate::store;
 use crate::store::Progress;
@@ -28,6 +29,15 @@ pub fn restore(backup: &Path, data_dir: &Path, mut told: impl FnMut(Progress)) -
     })
 }
 
+/// Adds the erasures of a ledger to the data directory of a stopped server, which carries them out at its next start. Returns
+/// how many were new.
+///
+/// # Errors
+/// [`Refusal`] for a file that is no ledger.
+pub fn take_over_erasures(data_dir: &Path, ledger: &Path) -> anyhow::Result<usize> {
+    embedded::take_over_erasures(data_dir, ledger).map_err(|error| refusal(error, data_dir))
+}
+
 /// Looks at everything in the data directory of a stopped server, and repairs what the mode says.
 ///
 /// # Errors
@@ -36,6 +46,7 @@ pub fn verify(config: &Config, mode: Mode, mut told: impl FnMut(Progress)) -> an
     // A directory that has no name for its store yet is not verified, so that none is ever given here.
     let mut options = Options::new(&config.data_dir, [0; 16]);
     options.index_cache_bytes = config.storage.index_cache_bytes;
+    options.master_keys = encryption::master_keys(config)?;
     let mut observe = |progress| {
         told(progress);
         ControlFlow::Continue(())

@@ -14,6 +14,6 @@ pub use backup::{BackedUp, BackupRequest, Observer, Progress};
 pub use error::{Error, Result};
 pub use port::{
     AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, Backups, Commit, CommitReader, CommitStore,
-    DocumentReader, EventReader, Followed, Forgotten, NumberedEntry, Precondition, ProfileReader, Retention, Store,
-    StoredEvent, Versioned,
+    DocumentReader, Erasures, EventReader, Followed, Forgotten, NumberedEntry, Outstanding, Precondition,
+    ProfileReader, Retention, Store, StoredEvent, Versioned,
 };

@@ -10,9 +10,11 @@
 //! [`Error::Closed`]: super::Error::Closed
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::{BackedUp, BackupRequest, Result};
 use crate::domain::audit::AuditEntry;
+use crate::domain::erasure::{EraseFact, Mark};
 use crate::domain::event::{Event, EventKey};
 use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
 use crate::domain::history::History;
@@ -113,6 +115,37 @@ pub trait ProfileReader {
 
     /// All workspaces that ever had a commit, sorted.
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>>;
+}
+
+/// Forgetting customers.
+#[async_trait]
+pub trait Erasures {
+    /// What stands for an identifier of a workspace: the same for as long as there is the store, and nothing that the
+    /// identifier could be told from without its key.
+    fn mark(&self, workspace: &WorkspaceId, identifier: &Identifier) -> Result<Mark>;
+
+    /// A key for a purpose, the same for as long as there is the store; nobody can guess it.
+    fn derived_key(&self, purpose: &str) -> Result<[u8; 32]>;
+
+    /// Commits, as [`CommitStore::commit`] does, and then destroys everything that the parts of a profile were made of: no
+    /// read, no later start and no copy that is without its own keys tells anything of them any more. The facts of the
+    /// commit say so with the `fact`. When this is answered both are durable; where it is not, a later start has done
+    /// both or neither.
+    async fn erase(&self, commit: Commit, fact: &EraseFact) -> Result<Revision>;
+
+    /// Erasures that were carried out before and whose customers are there again, because a backup of before was restored.
+    async fn outstanding(&self) -> Result<Vec<Outstanding>>;
+}
+
+/// An erasure that must be carried out again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Where.
+    pub workspace: WorkspaceId,
+    /// The erasure.
+    pub erasure: Uuid,
+    /// What the customer was made of.
+    pub parts: Vec<ProfileId>,
 }
 
 /// Reads of accepted events.
@@ -303,6 +336,7 @@ pub trait Store:
     + DocumentReader
     + CommitStore
     + CommitReader
+    + Erasures
     + Retention
     + ArtifactStore
     + AuditLog

@@ -1,7 +1,9 @@
 //! What earlier releases wrote still opens, and says the same.
 //!
 //! `tests/data/format-N` is a data directory of format N with what it reads, `tests/data/backup-N` a backup of format
-//! N. A release that changes a format raises its number, keeps the older fixtures and adds its own:
+//! N. Where data are sealed, whose bytes are never the same again, `clear` beside them holds the same without seals: what a
+//! release writes is compared with that. A release that changes a format raises its number, keeps the older fixtures and
+//! adds its own:
 //!
 //! ```sh
 //! RAPPORT_FIXTURES=write cargo test --test compat
@@ -21,13 +23,15 @@ use rapport::store::embedded::{DiskLimits, EmbeddedStore, Options, restore};
 use rapport::store::{BackupRequest, Backups as _, Store};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
-/// Bytes before the content of a sealed file: what it is, its format, a checksum.
-const SEAL_BYTES: usize = 12;
 
 fn open(directory: &Path) -> Arc<EmbeddedStore> {
+    open_with(directory, false)
+}
+
+fn open_with(directory: &Path, unsealed: bool) -> Arc<EmbeddedStore> {
     // Small segments, so that there are several.
     let disk = DiskLimits { reserve_bytes: 0, ..DiskLimits::default() };
-    let options = Options { segment_bytes: 4 << 10, disk, ..Options::new(directory, [7; 16]) };
+    let options = Options { segment_bytes: 4 << 10, disk, unsealed, ..Options::new(directory, [7; 16]) };
     Arc::new(EmbeddedStore::open(options).expect("opens"))
 }
 
@@ -78,9 +82,9 @@ fn still_says(now: &str, then: &str) {
 }
 
 /// What this release writes: a data directory, what it reads, and a backup of it.
-async fn written(home: &Path) -> (PathBuf, String, PathBuf) {
+async fn written(home: &Path, unsealed: bool) -> (PathBuf, String, PathBuf) {
     let (data, backup) = (home.join("data"), home.join("backup"));
-    let store = open(&data);
+    let store = open_with(&data, unsealed);
     history::write(&*store).await;
     let observer = Box::new(|_| ControlFlow::Continue(()));
     let time = Timestamp::from_micros(history::START * 1_000_000);
@@ -93,32 +97,36 @@ async fn written(home: &Path) -> (PathBuf, String, PathBuf) {
 #[tokio::test]
 async fn what_this_release_writes_is_what_the_fixture_of_its_format_holds() {
     let home = tempfile::tempdir().expect("a directory");
-    let (data, text, backup) = written(home.path()).await;
-    let (data, mut backup) = (files(&data), files(&backup));
-    let (of_data, of_backup) = (format(&data[Path::new("MANIFEST")]), format(&backup[Path::new("BACKUP")]));
+    let (data, text, backup) = written(&home.path().join("clear"), true).await;
+    // Keys are other ones each time, and so is the list of a backup, which has their digests.
+    let clear = |directory: &Path| {
+        let mut files = files(directory);
+        files.retain(|name, _| !name.starts_with("keys") && !name.ends_with("BACKUP"));
+        files
+    };
+    let (of_data, of_backup) =
+        (format(&files(&data)[Path::new("MANIFEST")]), format(&files(&backup)[Path::new("BACKUP")]));
+    let (data, backup) = (clear(&data), clear(&backup));
     let [data_fixture, backup_fixture] =
         [format!("format-{of_data}"), format!("backup-{of_backup}")].map(|name| Path::new(FIXTURES).join(name));
     if std::env::var_os("RAPPORT_FIXTURES").is_some() {
-        put(&data_fixture.join("data"), &data);
-        fs::write(data_fixture.join("reading.txt"), &text).expect("written");
-        put(&backup_fixture.join("backup"), &backup);
-        fs::write(backup_fixture.join("reading.txt"), &text).expect("written");
+        let (sealed, text, sealed_backup) = written(&home.path().join("sealed"), false).await;
+        for (fixture, kind, sealed, clear) in
+            [(&data_fixture, "data", sealed, &data), (&backup_fixture, "backup", sealed_backup, &backup)]
+        {
+            put(&fixture.join(kind), &files(&sealed));
+            put(&fixture.join("clear"), clear);
+            fs::write(fixture.join("reading.txt"), &text).expect("written");
+        }
     }
     let advice = "the format has changed: raise its number, and add a fixture as tests/compat/main.rs says";
     assert!(data_fixture.is_dir() && backup_fixture.is_dir(), "{advice}");
-    let mut fixture = files(&data_fixture.join("data"));
+    let fixture = files(&data_fixture.join("clear"));
     assert!(data.keys().eq(fixture.keys()), "{advice}: {:?}", data.keys());
     for (name, bytes) in &data {
         assert!(*bytes == fixture[name], "{}: {advice}", name.display());
     }
-    fixture = files(&backup_fixture.join("backup"));
-    // The list of a backup begins with the release, which is another one each time, and so is its checksum.
-    for files in [&mut backup, &mut fixture] {
-        let list = files.get_mut(Path::new("BACKUP")).expect("a list");
-        let release = usize::from(list[SEAL_BYTES]);
-        list.drain(8..=SEAL_BYTES + release);
-    }
-    assert!(backup == fixture, "backup: {advice}");
+    assert!(backup == files(&backup_fixture.join("clear")), "backup: {advice}");
     still_says(&text, &fs::read_to_string(data_fixture.join("reading.txt")).expect("readable"));
 }
 

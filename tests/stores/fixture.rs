@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use rapport::domain::consent::{ConsentRecord, ConsentState, Standing};
+use rapport::domain::consent::{ConsentState, Standing};
 use rapport::domain::event::{Event, EventKey, EventTimes};
 use rapport::domain::fact::{ConsentFact, Document, EventFact, Fact, MergeFact, MergedSource, UnmergeFact};
 use rapport::domain::fold;
@@ -73,8 +73,7 @@ pub(crate) fn belongs_to_part(profile: ProfileId, part: ProfileId, event: Event,
 pub(crate) fn consents(profile: ProfileId, part: ProfileId, state: ConsentState, second: i64) -> Fact {
     let (record, purpose) = (Uuid::from_u128(second as u128), "marketing".into());
     let standing = Standing { record, part, purpose, state, time: at(second), expire_time: None, covers: Vec::new() };
-    let record = ConsentRecord { standing, source: "test".to_owned(), proof: String::new(), record_time: at(second) };
-    Fact::Consent(ConsentFact { profile, record })
+    Fact::Consent(ConsentFact { profile, standing })
 }
 
 pub(crate) fn unmerge(profile: ProfileId, groups: &[&[ProfileId]]) -> Fact {

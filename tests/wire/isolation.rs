@@ -18,7 +18,7 @@ use crate::support::{NOW, Shown, TestApp, event, identifier, track, user};
 use crate::training::{shop, train};
 
 /// Fields that hold ids, and which kind of id.
-const KINDS: [(&str, Kind); 15] = [
+const KINDS: [(&str, Kind); 16] = [
     ("customer", Kind::Customer),
     ("customers", Kind::Customer),
     ("target", Kind::Customer),
@@ -29,6 +29,7 @@ const KINDS: [(&str, Kind); 15] = [
     ("run_id", Kind::Text("run")),
     ("merge_id", Kind::Text("merge")),
     ("key_id", Kind::Text("key")),
+    ("receipt_id", Kind::Text("receipt")),
     ("page_token", Kind::Text("page")),
     ("resume_token", Kind::Text("resume")),
     ("etag", Kind::Text("etag")),
@@ -218,6 +219,9 @@ async fn ids(app: &TestApp) -> Vec<Id> {
         app.profiles().watch_profiles(pb::WatchProfilesRequest::default()).await.expect("a stream").into_inner();
     let resume = watched.message().await.expect("a message").expect("a message").resume_token;
     let profile = merged.profile.expect("a profile");
+    app.accept(vec![by_mail("m3", "canary3@example.com")]).await;
+    let erase = pb::EraseCustomerRequest { customer: Some(mail("canary3@example.com")), ..Default::default() };
+    let erased = app.privacy().erase_customer(erase).await.expect("erased").into_inner();
     vec![
         id("profile", &profile.profile_id),
         id("identifier", "canary1@example.com"),
@@ -225,6 +229,7 @@ async fn ids(app: &TestApp) -> Vec<Id> {
         id("model", &run.model_version),
         id("run", &run.run_id),
         id("merge", &merged.merge_id),
+        id("receipt", &erased.receipt.expect("a receipt").receipt_id),
         id("page", &listed.expect("a page").into_inner().next_page_token),
         id("resume", &resume),
     ]

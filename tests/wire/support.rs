@@ -328,6 +328,7 @@ mod broken {
 
     use async_trait::async_trait;
     use rapport::domain::audit::AuditEntry;
+    use rapport::domain::erasure::{EraseFact, Mark};
     use rapport::domain::event::EventKey;
     use rapport::domain::fact::{Document, DocumentKey, DocumentKind};
     use rapport::domain::history::History;
@@ -340,8 +341,8 @@ mod broken {
     use rapport::domain::value::Map;
     use rapport::store::{
         ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit, CommitReader,
-        CommitStore, DocumentReader, Error, EventReader, Followed, Forgotten, ProfileReader, Result, Retention, Store,
-        StoredEvent, Versioned,
+        CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, Outstanding, ProfileReader,
+        Result, Retention, Store, StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -409,6 +410,25 @@ mod broken {
         }
 
         async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl Erasures for BrokenStore {
+        fn mark(&self, _: &WorkspaceId, _: &Identifier) -> Result<Mark> {
+            planted()
+        }
+
+        fn derived_key(&self, _: &str) -> Result<[u8; 32]> {
+            planted()
+        }
+
+        async fn erase(&self, _: Commit, _: &EraseFact) -> Result<Revision> {
+            planted()
+        }
+
+        async fn outstanding(&self) -> Result<Vec<Outstanding>> {
             Ok(Vec::new())
         }
     }

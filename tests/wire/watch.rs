@@ -99,6 +99,7 @@ fn short(change: &pb::ProfileChange) -> (String, pb::ChangeType, String, String)
         Cause::MergeId(id) => format!("merge {id}"),
         Cause::UnmergeId(id) => format!("unmerge {id}"),
         Cause::ConsentId(id) => format!("consent {id}"),
+        Cause::ReceiptId(id) => format!("receipt {id}"),
     };
     (change.profile_id.clone(), change.change_type(), change.changed_fields.join(" "), cause)
 }

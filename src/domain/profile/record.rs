@@ -110,6 +110,11 @@ impl Profile {
         }
     }
 
+    /// Takes the identifiers away that are gone.
+    pub fn release_where(&mut self, is_gone: impl Fn(&Identifier) -> bool) {
+        self.retain_identifiers(|identifier| !is_gone(identifier));
+    }
+
     /// Forgets the identifiers that are not kept.
     pub fn retain_identifiers(&mut self, keep: impl Fn(&Identifier) -> bool) {
         for part in &mut self.parts {

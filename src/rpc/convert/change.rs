@@ -45,6 +45,9 @@ fn to_pb(watched: Watched) -> pb::ProfileChange {
         ChangeKind::Updated => (pb::ChangeType::Updated, String::new()),
         ChangeKind::Merged(into) => (pb::ChangeType::Merged, into.to_string()),
         ChangeKind::Unmerged(_) => (pb::ChangeType::Unmerged, String::new()),
+        ChangeKind::Erased => (pb::ChangeType::Erased, String::new()),
+        // It is told to nobody.
+        ChangeKind::Forgotten => (pb::ChangeType::Unspecified, String::new()),
     };
     let cause = match change.cause {
         ChangeCause::Event(key) => {
@@ -53,6 +56,8 @@ fn to_pb(watched: Watched) -> pb::ProfileChange {
         ChangeCause::Merge(id) => Cause::MergeId(id.to_string()),
         ChangeCause::Unmerge(id) => Cause::UnmergeId(id.to_string()),
         ChangeCause::Consent(id) => Cause::ConsentId(id.hyphenated().to_string()),
+        ChangeCause::Erasure(id) => Cause::ReceiptId(id.hyphenated().to_string()),
+        ChangeCause::Forgotten => Cause::ReceiptId(String::new()),
     };
     pb::ProfileChange {
         profile_id: change.profile.to_string(),

@@ -8,6 +8,7 @@ pub(super) mod change;
 pub(super) mod consent;
 mod count;
 pub(super) mod customer;
+pub(super) mod erasure;
 pub(super) mod event;
 pub(super) mod mask;
 pub(super) mod merge;

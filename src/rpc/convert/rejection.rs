@@ -34,6 +34,7 @@ fn of_event(reason: EventRejection) -> pb::RejectionReason {
         EventRejection::EventIdReused => pb::RejectionReason::EventIdReused,
         EventRejection::TraitLimitReached => pb::RejectionReason::TraitLimitReached,
         EventRejection::EventTooOld => pb::RejectionReason::EventTooOld,
+        EventRejection::CustomerErased => pb::RejectionReason::CustomerErased,
     }
 }
 
@@ -44,5 +45,6 @@ fn of_identifier(reason: DemotionReason) -> pb::RejectionReason {
         DemotionReason::Invalid => pb::RejectionReason::IdentifierInvalid,
         DemotionReason::OtherUser => pb::RejectionReason::OtherUser,
         DemotionReason::Outdated => pb::RejectionReason::DeviceMoved,
+        DemotionReason::Forgotten => pb::RejectionReason::IdentifierErased,
     }
 }

@@ -1,7 +1,7 @@
 //! What the keys mean.
 
 /// What each key means, in the order of the file that `rapport config default` prints.
-pub(super) const DESCRIPTIONS: [(&str, &str); 39] = [
+pub(super) const DESCRIPTIONS: [(&str, &str); 42] = [
     ("listen", "Address that gRPC and gRPC-Web listen on."),
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
@@ -23,6 +23,9 @@ pub(super) const DESCRIPTIONS: [(&str, &str); 39] = [
     ("tls.cert_file", "Certificate of the server (PEM), those of its issuers behind it; empty: no TLS."),
     ("tls.key_file", "Private key of the certificate (PEM)."),
     ("tls.client_ca_file", "Authorities of client certificates (PEM); empty: clients are asked for none."),
+    ("encryption.key", "Master key that the key of all data is sealed with, 64 hexadecimal digits; empty: none."),
+    ("encryption.key_file", "File with the master key instead: the digits, or 32 bytes; empty: none."),
+    ("encryption.previous_key_file", "File with the master key before, while a new one takes its place; empty: none."),
     ("auth.key_file", "File with the key that digests of API keys are made with; empty: auth.key in data_dir."),
     (
         "auth.certificates",

@@ -35,6 +35,7 @@ pub(super) fn changes(
     for event in &effects.events {
         let at = placed.places[event.fact];
         let head = &mut drafts.draft(event.part)?.head;
+        head.slot = head.slot.or(event.slot);
         let block = timeline::push(&effects.workspace, event.part, head, at)?;
         change.entries.extend(block.map(|(key, block)| (key.into(), block.into())));
         change.seen.insert(event.hash, at);
@@ -44,6 +45,9 @@ pub(super) fn changes(
     }
     for (id, profile) in effects.profiles {
         drafts.draft(id)?.profile = profile.into();
+    }
+    for part in effects.erased {
+        *drafts.draft(part)? = Draft { head: Head { erased: true, ..Head::default() }, profile: Bytes::default() };
     }
     for (id, mut draft) in drafts.drafts {
         draft.head.revision = placed.revision;
@@ -84,7 +88,7 @@ impl<S: Source> Drafts<'_, S> {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 let known = Entry::find(self.source, self.workspace, id)?;
-                let draft = known.map(|entry| Draft { profile: entry.encoded_profile().clone(), head: entry.head });
+                let draft = known.map(|entry| Draft { profile: entry.sealed_profile().clone(), head: entry.head });
                 vacant.insert(draft.unwrap_or_default())
             }
         })

@@ -46,11 +46,14 @@ pub(super) fn decode_first<'a, T: DeserializeOwned>(what: &'static str, bytes: &
     postcard::take_from_bytes(bytes).map_err(|error| Error::Index(format!("{what} cannot be decoded: {error}")))
 }
 
-/// Appends a fact as a record that can be read back alone.
-pub(super) fn append_record(mut buffer: Vec<u8>, fact: &Fact) -> Result<(Vec<u8>, Record)> {
+/// Appends what `append` appends as a record that can be read back alone.
+pub(super) fn append_record(
+    mut buffer: Vec<u8>,
+    append: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>,
+) -> Result<(Vec<u8>, Record)> {
     let start = buffer.len();
     buffer.extend([0; RECORD_HEADER_BYTES]);
-    let mut buffer = encode_after(buffer, fact)?;
+    let mut buffer = append(buffer)?;
     let content = &buffer[start + RECORD_HEADER_BYTES..];
     let (bytes, checksum) = (length(content.len())?, crc32c::crc32c(content));
     buffer[start..start + 4].copy_from_slice(&bytes.to_le_bytes());
@@ -58,8 +61,8 @@ pub(super) fn append_record(mut buffer: Vec<u8>, fact: &Fact) -> Result<(Vec<u8>
     Ok((buffer, Record { offset: length(start)?, bytes }))
 }
 
-/// Reads a record, or says what is wrong with it.
-pub(super) fn read_record(record: &[u8]) -> std::result::Result<Fact, &'static str> {
+/// The content of a record, or what is wrong with it.
+pub(super) fn read_record(record: &[u8]) -> std::result::Result<&[u8], &'static str> {
     let (header, content) = record.split_at_checked(RECORD_HEADER_BYTES).ok_or("a record is cut off")?;
     if usize::try_from(u32_at(header, 0)) != Ok(content.len()) {
         return Err("a record has another length than its index entry says");
@@ -67,6 +70,11 @@ pub(super) fn read_record(record: &[u8]) -> std::result::Result<Fact, &'static s
     if u32_at(header, 4) != crc32c::crc32c(content) {
         return Err("a record does not match its checksum");
     }
+    Ok(content)
+}
+
+/// The fact that a record says.
+pub(super) fn decode_fact(content: &[u8]) -> std::result::Result<Fact, &'static str> {
     match postcard::take_from_bytes(content) {
         Ok((fact, [])) => Ok(fact),
         Ok(_) => Err("a record is longer than its content"),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use super::index::{Bytes, Source, keys};
 use super::journal::EventRef;
+use super::vault::{Opened, Place, Slot, Vault};
 use crate::domain::consent::Consents;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
@@ -24,10 +25,14 @@ pub(super) struct Head {
     pub(super) revision: Revision,
     /// Whose part the profile became. It keeps its own events, so that a merge can be undone.
     pub(super) survivor: Option<ProfileId>,
+    /// Whether the customer is forgotten: the id stands for nobody then.
+    pub(super) erased: bool,
     /// Blocks of older places of events.
     pub(super) blocks: u32,
     /// The places of the latest events.
     pub(super) tail: Vec<EventRef>,
+    /// What its events are sealed with; `None` before the first of them.
+    pub(super) slot: Option<Slot>,
 }
 
 /// A profile's entry.
@@ -65,8 +70,8 @@ impl Entry {
     /// The commit that last changed the profile; `None` where it does not exist or is part of another.
     pub(super) fn revision(source: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Revision>> {
         let Some(bytes) = source.get(&keys::profile(workspace, id))? else { return Ok(None) };
-        let (revision, survivor) = beginning(&bytes)?;
-        Ok(survivor.is_none().then_some(revision))
+        let (revision, survivor, erased) = beginning(&bytes)?;
+        Ok((survivor.is_none() && !erased).then_some(revision))
     }
 
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
@@ -81,45 +86,71 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// The profile as [`encode_profile`] made it.
-    pub(super) fn encoded_profile(&self) -> &Bytes {
+    /// The profile as it lies in the entry, sealed.
+    pub(super) fn sealed_profile(&self) -> &Bytes {
         &self.profile
     }
 
-    /// The profile; `None` for one that is part of another.
-    pub(super) fn profile(&self) -> Result<Option<Profile>> {
+    /// The profile of the entry under `key`; `None` for one that is part of another.
+    pub(super) fn profile(&self, vault: &Vault, workspace: &WorkspaceId, key: &[u8]) -> Result<Option<Profile>> {
         if self.head.survivor.is_some() || self.profile.is_empty() {
             return Ok(None);
         }
-        let (profile, consents): (Profile, _) = codec::decode_first("a profile", &self.profile)?;
-        let consents = match consents {
-            [] => Consents::default(),
-            consents => codec::decode("consents", consents)?,
-        };
-        Ok(Some(Profile { revision: self.head.revision, consents, ..profile }))
+        let Some(profile) = open(vault, workspace, key, &self.profile)? else { return Ok(None) };
+        Ok(Some(Profile { revision: self.head.revision, ..decode_profile(&profile)? }))
+    }
+
+    /// What the events of a part are sealed with.
+    pub(super) fn slot(source: &impl Source, workspace: &WorkspaceId, part: ProfileId) -> Result<Option<Slot>> {
+        Ok(Self::find(source, workspace, part)?.and_then(|entry| entry.head.slot))
     }
 }
 
+/// Opens what lies sealed in the entry under `key`; `None` where it was about a customer who is forgotten.
+pub(super) fn open(vault: &Vault, workspace: &WorkspaceId, key: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+    match vault.open_sealed(Place { workspace, label: key }, sealed) {
+        Ok(Opened::Content(content)) => Ok(Some(content)),
+        Ok(Opened::Forgotten) => Ok(None),
+        Err(what) => Err(Error::Index(what.to_owned())),
+    }
+}
+
+/// Whether an entry is that of a customer who is forgotten.
+pub(super) fn is_erased(entry: &[u8]) -> bool {
+    beginning(entry).is_ok_and(|(_, _, erased)| erased)
+}
+
 /// What a head begins with: all that most readers want to know of it.
-fn beginning(entry: &[u8]) -> Result<(Revision, Option<ProfileId>)> {
+fn beginning(entry: &[u8]) -> Result<(Revision, Option<ProfileId>, bool)> {
     Ok(codec::decode_first(WHAT, entry)?.0)
 }
 
-/// The profile that an id stands for today, with its entry.
+/// The profile that an id stands for today, with its entry; `None` also for one that is forgotten.
 fn survivor(source: &impl Source, workspace: &WorkspaceId, mut id: ProfileId) -> Result<Option<(ProfileId, Bytes)>> {
     for _ in 0..MERGES_MAX {
         let Some(bytes) = source.get(&keys::profile(workspace, id))? else { return Ok(None) };
-        match beginning(&bytes)?.1 {
-            None => return Ok(Some((id, bytes))),
-            Some(survivor) => id = survivor,
+        match beginning(&bytes)? {
+            (_, _, true) => return Ok(None),
+            (_, None, false) => return Ok(Some((id, bytes))),
+            (_, Some(survivor), false) => id = survivor,
         }
     }
     Err(Error::Index("a merged profile leads back to itself".to_owned()))
 }
 
 /// Encodes a profile before its revision is known; the entry's head has it.
-pub(super) fn encode_profile(profile: Profile) -> Result<Vec<u8>> {
+pub(super) fn encode_profile(buffer: Vec<u8>, profile: Profile) -> Result<Vec<u8>> {
     let profile = Profile { revision: Revision::default(), ..profile };
-    let bytes = codec::encode(&profile)?;
+    let bytes = codec::encode_after(buffer, &profile)?;
     if profile.consents.is_empty() { Ok(bytes) } else { codec::encode_after(bytes, &profile.consents) }
+}
+
+/// What [`encode_profile`] made.
+pub(super) fn decode_profile(bytes: &[u8]) -> Result<Profile> {
+    let (profile, consents): (Profile, _) = codec::decode_first("a profile", bytes)?;
+    let consents = match consents {
+        [] => Consents::default(),
+        consents => codec::decode("consents", consents)?,
+    };
+    Ok(Profile { consents, ..profile })
 }

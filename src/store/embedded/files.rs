@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -165,6 +166,16 @@ pub(super) fn cut(path: &Path, bytes: u64) -> Result<()> {
         Ok(())
     };
     cut().map_err(failed("cutting", path))
+}
+
+/// Writes over a part of a file. It is durable with the next sync.
+pub(super) fn overwrite(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        let file = File::options().write(true).open(path)?;
+        steps::tell(&Step::Write { path, offset, bytes });
+        file.write_all_at(bytes, offset)
+    };
+    write().map_err(failed("writing", path))
 }
 
 /// Makes the content of a file durable, whoever wrote it.

@@ -5,7 +5,7 @@
 
 use super::backup::decode_record;
 use super::codec;
-use super::entry::Entry;
+use super::entry::{Entry, decode_profile};
 use super::index::Bytes;
 use super::journal::read_frames;
 use crate::domain::fact::Fact;
@@ -29,6 +29,6 @@ pub fn journal(bytes: &[u8]) {
 pub fn backup(bytes: &[u8]) {
     decode_record(bytes);
     if let Ok(entry) = Entry::decode(&Bytes::from(bytes)) {
-        let _or_damaged = entry.profile();
+        let _or_damaged = decode_profile(entry.sealed_profile());
     }
 }

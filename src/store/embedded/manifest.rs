@@ -12,7 +12,9 @@ use crate::store::{Error, Result};
 pub(super) const NAME: &str = "MANIFEST";
 const MAGIC: [u8; 4] = *b"RPMF";
 /// The layout of the directory and of everything in it but the index, which has its own version.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
+/// The format before there was a vault, with the same content.
+const FORMAT_UNSEALED: u32 = 3;
 /// The format before: the journal of every store began with its first commit, and only the store's id was written.
 const FORMAT_WITHOUT_BEGIN: u32 = 2;
 /// Bytes of a store's id.
@@ -72,7 +74,7 @@ impl Manifest {
         let (store, rest) = content.split_first_chunk::<ID_BYTES>()?;
         match (format, rest.len()) {
             (FORMAT_WITHOUT_BEGIN, 0) => Some(Self::new(*store)),
-            (FORMAT, 32) => {
+            (FORMAT | FORMAT_UNSEALED, 32) => {
                 let [first, previous_first, previous_bytes, usable_from] = [0, 8, 16, 24].map(|at| u64_at(rest, at));
                 let [first, previous_first, usable_from] = [first, previous_first, usable_from].map(Revision);
                 Some(Self { store: *store, begin: Begin { first, previous_first, previous_bytes, usable_from } })
@@ -101,7 +103,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest> {
     let path = directory.join(NAME);
     let file = files::read(&path)?.ok_or_else(|| files::damaged(&path, 0, "the file is missing beside a journal"))?;
     let (found, content) = open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
-    if ![FORMAT, FORMAT_WITHOUT_BEGIN].contains(&found) {
+    if ![FORMAT, FORMAT_UNSEALED, FORMAT_WITHOUT_BEGIN].contains(&found) {
         return Err(Error::Format { file: path.display().to_string(), found, supported: FORMAT });
     }
     Manifest::decode(found, content).ok_or_else(|| files::damaged(&path, 0, "the content has another length"))

@@ -19,6 +19,8 @@
 //! - `retention`: letting go of the oldest segments, once two checkpoints have taken their place.
 //! - `audit`: the chained log of who did what, which nothing rebuilds.
 //! - `backup`: copies of the journal and of what stands beside it, made while the store is open.
+//! - `vault`: the keys that records and values are sealed with. `seals` says which customers' keys those are.
+//! - `erase`: forgetting a customer, in an order that no crash leaves half done.
 //! - `files`: the one place that changes the store's own files, each step told to `steps`.
 //! - `effects` and `changes`: what a commit does to the index; live commits and replay go through the same function.
 
@@ -31,6 +33,7 @@ mod codec;
 mod committer;
 mod effects;
 mod entry;
+mod erase;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -47,6 +50,7 @@ mod reads;
 mod recent;
 mod recovery;
 mod retention;
+mod seals;
 mod space;
 mod stage;
 mod status;
@@ -56,6 +60,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod vault;
 mod verify;
 mod writes;
 
@@ -63,4 +68,5 @@ pub use backup::{Restored, restore};
 pub use options::{DiskLimits, OnReplay, Options};
 pub use status::Statistics;
 pub use store::EmbeddedStore;
+pub use vault::{MasterKeys, take_over_erasures};
 pub use verify::{Finding, Mode, Remedy, Verified, verify};

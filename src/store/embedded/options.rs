@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::vault::MasterKeys;
 use crate::domain::limits;
 
 /// How an [`EmbeddedStore`](super::EmbeddedStore) is kept.
@@ -29,6 +30,11 @@ pub struct Options {
     pub disk: DiskLimits,
     /// Reads that may be on disk at the same time; more of them wait.
     pub concurrent_reads: usize,
+    /// What the key is sealed with under which everything is; none leaves it bare in the data directory.
+    pub master_keys: MasterKeys,
+    /// Seals nothing, so that a bench can say what sealing costs. A store that was written so opens only so.
+    #[doc(hidden)]
+    pub unsealed: bool,
 }
 
 /// Who is told how much of a checkpoint was loaded, in bytes, and then how many commits were applied to the index again.
@@ -84,6 +90,8 @@ impl Options {
             on_replay: OnReplay::default(),
             disk: DiskLimits::default(),
             concurrent_reads: 8,
+            master_keys: MasterKeys::default(),
+            unsealed: false,
         }
     }
 }

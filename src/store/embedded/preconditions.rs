@@ -33,7 +33,7 @@ impl Memory<'_> {
         // What was let go of had left the window.
         let at = source.seen(&keys::event(workspace, key))?.filter(|at| self.segments.has(*at));
         let Some(at) = at else { return Ok(None) };
-        let fact = self.segments.event(at)?;
+        let Some(fact) = self.segments.event(workspace, at)? else { return Ok(None) };
         // The index knows a digest of the key only; the journal has the key.
         let is_known = fact.event.key == *key && fact.event.times.received >= self.now.minus(self.window);
         Ok(is_known.then_some(fact))
@@ -50,7 +50,7 @@ pub(super) fn holds(
     Ok(match condition {
         Precondition::Profile(id, expected) => Entry::revision(stage, workspace, *id)? == *expected,
         Precondition::Owner(identifier, expected) => {
-            let owner = stage.get(&keys::owner(workspace, identifier))?;
+            let owner = stage.get(&keys::owner(workspace, stage.vault().mark(workspace, identifier)))?;
             owner_today(stage, workspace, owner.as_deref())? == *expected
         }
         Precondition::EventAbsent(key) => {

@@ -2,7 +2,9 @@
 
 use super::codec::Record;
 use super::effects::Effects;
+use super::index::Source;
 use super::journal::PayloadBuilder;
+use super::seals::Seals;
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::time::Timestamp;
 use crate::store::{Commit, Precondition, Result};
@@ -20,11 +22,14 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(commit: Commit) -> Result<Self> {
+    /// Seals and encodes a commit. Looks up in `source` what its customers are sealed with, all of whom were read before.
+    pub(super) fn new(commit: Commit, source: &impl Source) -> Result<Self> {
         let Commit { workspace, time, preconditions, read_at, facts, projection } = commit;
         let builder = PayloadBuilder::new(&workspace, time);
-        let (payload, records) = facts.iter().try_fold(builder, PayloadBuilder::add)?.finish();
-        let effects = Effects::of(workspace.clone(), time, &facts, projection)?;
+        let mut seals = Seals::new(source, &workspace);
+        let add = |builder: PayloadBuilder, fact| builder.add(|buffer| seals.append_fact(buffer, fact));
+        let (payload, records) = facts.iter().try_fold(builder, add)?.finish();
+        let effects = Effects::of((&workspace, time), &facts, projection, &mut seals)?;
         Ok(Self { workspace, time, preconditions, read_at, payload, records, effects })
     }
 }

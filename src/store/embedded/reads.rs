@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 
 use super::codec;
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::index::{Source, keys};
 use super::journal::Wanted;
 use super::preconditions::{Memory, owner_today};
 use super::store::{EmbeddedStore, Open};
 use super::timeline;
+use super::vault::Vault;
 use crate::domain::event::EventKey;
 use crate::domain::fact::{Document, DocumentKey, DocumentKind};
 use crate::domain::fold;
@@ -33,11 +34,13 @@ impl ProfileReader for EmbeddedStore {
     }
 
     async fn owners(&self, workspace: &WorkspaceId, identifiers: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
-        let owners: Vec<_> = identifiers.iter().map(|identifier| keys::owner(workspace, identifier)).collect();
-        let workspace = workspace.clone();
+        let (workspace, identifiers) = (workspace.clone(), identifiers.to_vec());
         self.read(move |open| {
-            let owner = |key: &keys::Key| owner_today(open.index(), &workspace, open.index().get(key)?.as_deref());
-            owners.iter().map(owner).collect()
+            let owner = |identifier: &Identifier| {
+                let key = keys::owner(&workspace, open.index().vault().mark(&workspace, identifier));
+                owner_today(open.index(), &workspace, open.index().get(&key)?.as_deref())
+            };
+            identifiers.iter().map(owner).collect()
         })
         .await
     }
@@ -84,8 +87,13 @@ impl EventReader for EmbeddedStore {
 #[async_trait]
 impl DocumentReader for EmbeddedStore {
     async fn document(&self, workspace: &WorkspaceId, key: &DocumentKey) -> Result<Option<Versioned<Document>>> {
-        let key = keys::document(workspace, key);
-        self.read(move |open| open.index().get(&key)?.as_deref().map(document).transpose()).await
+        let (workspace, key) = (workspace.clone(), keys::document(workspace, key));
+        self.read(move |open| {
+            let stored = open.index().get(&key)?;
+            let document = stored.map(|stored| document(open.index().vault(), &workspace, (&key, &stored)));
+            Ok(document.transpose()?.flatten())
+        })
+        .await
     }
 
     async fn documents(
@@ -97,9 +105,22 @@ impl DocumentReader for EmbeddedStore {
     ) -> Result<Vec<Versioned<Document>>> {
         let prefix = keys::documents(workspace, kind);
         let after = after.map(|name| keys::document(workspace, &DocumentKey { kind, name: name.to_owned() }));
+        let workspace = workspace.clone();
         self.read(move |open| {
-            let page = open.index().page(&prefix, after.as_deref(), limit)?;
-            page.iter().map(|(_, value)| document(value)).collect()
+            let (mut found, mut after) = (Vec::new(), after);
+            // What belonged to forgotten customers is passed over.
+            while found.len() < limit {
+                let wanted = limit - found.len();
+                let page = open.index().page(&prefix, after.as_deref(), wanted)?;
+                for (key, value) in &page {
+                    found.extend(document(open.index().vault(), &workspace, (key, value))?);
+                }
+                match page.last() {
+                    Some((last, _)) if page.len() == wanted => after = Some(last.to_vec()),
+                    _ => break,
+                }
+            }
+            Ok(found)
         })
         .await
     }
@@ -128,9 +149,15 @@ pub(super) fn document_revision(stored: &[u8]) -> Result<Revision> {
     Ok(document_parts(stored)?.0)
 }
 
-fn document(stored: &[u8]) -> Result<Versioned<Document>> {
-    let (revision, document) = document_parts(stored)?;
-    Ok(Versioned { revision, value: codec::decode("a document", document)? })
+/// A document; `None` where it was about a customer who is forgotten.
+fn document(
+    vault: &Vault,
+    workspace: &WorkspaceId,
+    (key, stored): (&[u8], &[u8]),
+) -> Result<Option<Versioned<Document>>> {
+    let (revision, sealed) = document_parts(stored)?;
+    let Some(document) = entry::open(vault, workspace, key, sealed)? else { return Ok(None) };
+    Ok(Some(Versioned { revision, value: codec::decode("a document", &document)? }))
 }
 
 fn document_parts(stored: &[u8]) -> Result<(Revision, &[u8])> {
@@ -141,7 +168,7 @@ fn document_parts(stored: &[u8]) -> Result<(Revision, &[u8])> {
 
 fn profile(open: &Open, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Profile>> {
     match Entry::resolve(open.index(), workspace, id)? {
-        Some((_, entry)) => entry.profile(),
+        Some((id, entry)) => entry.profile(open.index().vault(), workspace, &keys::profile(workspace, id)),
         None => Ok(None),
     }
 }
@@ -153,8 +180,8 @@ fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: u
     while profiles.len() < limit {
         let wanted = (limit - profiles.len()).min(PAGE);
         let page = open.index().page(&prefix, after.as_deref(), wanted)?;
-        for (_, value) in &page {
-            profiles.extend(Entry::decode(value)?.profile()?);
+        for (key, value) in &page {
+            profiles.extend(Entry::decode(value)?.profile(open.index().vault(), workspace, key)?);
         }
         match page.last() {
             Some((last, _)) if page.len() == wanted => after = Some(last.to_vec()),

@@ -6,6 +6,7 @@
 
 use super::index::Change;
 use super::index::keys::{self, EventHash};
+use super::vault::Vault;
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::store::Precondition;
 
@@ -31,14 +32,19 @@ impl Recent {
     }
 
     /// Whether surely nothing has changed since a commit that could make the precondition fail.
-    pub(super) fn is_unchanged(&self, since: Revision, workspace: &WorkspaceId, condition: &Precondition) -> bool {
+    pub(super) fn is_unchanged(
+        &self,
+        since: Revision,
+        (workspace, vault): (&WorkspaceId, &Vault),
+        condition: &Precondition,
+    ) -> bool {
         let is_old = |key: &[u8]| self.0[place(key)] <= since;
         match condition {
             Precondition::Profile(id, _) => is_old(&keys::profile(workspace, *id)),
             // Whoever claimed the identifier may have merged into its owner. Every merge or unmerge that gives it to
             // another one changes the owner too.
             Precondition::Owner(identifier, owner) => {
-                is_old(&keys::owner(workspace, identifier))
+                is_old(&keys::owner(workspace, vault.mark(workspace, identifier)))
                     && owner.is_none_or(|owner| is_old(&keys::profile(workspace, owner)))
             }
             Precondition::EventAbsent(key) => is_old(&keys::event(workspace, key)),
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_change_of_anything_that_a_precondition_rests_on_is_noticed() {
-        let workspace = WorkspaceId::default_workspace();
+        let (workspace, vault) = (WorkspaceId::default_workspace(), Vault::bare());
         let (id, other) = (ProfileId::from_bytes([1; 16]), ProfileId::from_bytes([2; 16]));
         let identifier = Identifier::parse("user_id", "1").expect("well-formed");
         let event = EventKey { source: "shop".into(), event_id: "1".into() };
@@ -79,19 +85,25 @@ mod tests {
         let cases = [
             (entry(keys::profile(&workspace, id)), Precondition::Profile(id, None)),
             (entry(keys::profile(&workspace, id)), Precondition::Owner(identifier.clone(), Some(id))),
-            (entry(keys::owner(&workspace, &identifier)), Precondition::Owner(identifier.clone(), Some(id))),
-            (entry(keys::owner(&workspace, &identifier)), Precondition::Owner(identifier, None)),
+            (
+                entry(keys::owner(&workspace, vault.mark(&workspace, &identifier))),
+                Precondition::Owner(identifier.clone(), Some(id)),
+            ),
+            (
+                entry(keys::owner(&workspace, vault.mark(&workspace, &identifier))),
+                Precondition::Owner(identifier, None),
+            ),
             (entry(keys::document(&workspace, &settings)), Precondition::Document(settings, None)),
             (seen, Precondition::EventAbsent(event)),
         ];
         for (change, condition) in cases {
             let mut recent = Recent::default();
-            assert!(recent.is_unchanged(Revision(0), &workspace, &condition), "{condition:?}");
+            assert!(recent.is_unchanged(Revision(0), (&workspace, &vault), &condition), "{condition:?}");
             recent.add(&change);
-            assert!(!recent.is_unchanged(Revision(4), &workspace, &condition), "{condition:?}");
-            assert!(recent.is_unchanged(Revision(5), &workspace, &condition), "{condition:?}");
+            assert!(!recent.is_unchanged(Revision(4), (&workspace, &vault), &condition), "{condition:?}");
+            assert!(recent.is_unchanged(Revision(5), (&workspace, &vault), &condition), "{condition:?}");
             let elsewhere = Precondition::Profile(other, None);
-            assert!(recent.is_unchanged(Revision(4), &workspace, &elsewhere), "{condition:?}");
+            assert!(recent.is_unchanged(Revision(4), (&workspace, &vault), &elsewhere), "{condition:?}");
         }
     }
 }

@@ -13,12 +13,16 @@ use super::journal::{self, Frame, Journal, Segments};
 use super::keep::Keep;
 use super::manifest::{Begin, Manifest};
 use super::options::{DiskLimits, OnReplay, Options};
+use super::seals::Seals;
 use super::space::Space;
 use super::status::Status;
+use super::vault::Vault;
 use super::{files, timeline};
+use crate::domain::erasure;
 use crate::domain::fact::Fact;
 use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
+use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
 use crate::domain::projection::{self, Before};
 use crate::store::{Error, Result};
@@ -36,6 +40,7 @@ pub(super) struct Served {
 pub(super) struct Recovery<'a> {
     pub(super) options: &'a Options,
     pub(super) manifest: Manifest,
+    pub(super) vault: Arc<Vault>,
     pub(super) status: &'a Arc<Status>,
     pub(super) space: &'a Arc<Space>,
     pub(super) keep: &'a Keep,
@@ -97,7 +102,7 @@ impl Recovery<'_> {
         let journal_bytes = journal::bytes_after(&self.options.directory.join("journal"), checkpoints.newest())?;
         let (space, keep, window) = (Arc::clone(self.space), self.keep.clone(), self.options.idempotency_window);
         let duties = Duties { space, window, checkpoints, keep, journal_bytes };
-        Served::start(opened, mark, duties, self.status)
+        Served::start((opened, Arc::clone(&self.vault)), mark, duties, self.status)
     }
 }
 
@@ -118,7 +123,7 @@ pub(super) fn bring_up(
         keep: Keep::default(),
         journal_bytes: 0,
     };
-    let mut served = Served::start(opened, mark, duties, &Arc::default())?;
+    let mut served = Served::start((opened, journal.vault()), mark, duties, &Arc::default())?;
     let (from, segments) = (served.index.meta().applied, journal.segments());
     let foresee = |frame: &Frame| foresee(&served.index, frame);
     journal.replay(from, foresee, |frame| {
@@ -183,8 +188,13 @@ pub(super) fn lost(last: Revision, held: Revision, holder: &Path) -> String {
 }
 
 impl Served {
-    fn start(opened: index::Opened, mark: Mark, duties: Duties, status: &Arc<Status>) -> Result<Self> {
-        let index = Arc::new(Index::new(opened, Arc::clone(status)));
+    fn start(
+        (opened, vault): (index::Opened, Arc<Vault>),
+        mark: Mark,
+        duties: Duties,
+        status: &Arc<Status>,
+    ) -> Result<Self> {
+        let index = Arc::new(Index::new(opened, Arc::clone(status), vault));
         let space = Arc::clone(&duties.space);
         // The process before may have used it up; a disk can be full again before the first flush.
         space.keep_reserve();
@@ -239,7 +249,8 @@ impl Served {
         }
         let mut before = Stored { index: &self.index, segments, workspace: &frame.workspace };
         let projection = projection::project(&frame.facts, frame.time, &mut before)?;
-        let effects = Effects::of(frame.workspace.clone(), frame.time, &frame.facts, projection)?;
+        let mut seals = Seals::read_back(&*self.index, &frame.workspace, frame.slots.into_iter());
+        let effects = Effects::of((&frame.workspace, frame.time), &frame.facts, projection, &mut seals)?;
         let placed = Placed { revision: frame.revision, places: frame.places };
         self.index.publish(changes((&*self.index, segments), effects, &placed)?);
         Ok(())
@@ -281,12 +292,16 @@ impl Before for Stored<'_> {
 
     fn profile(&mut self, id: ProfileId) -> Result<Option<Profile>> {
         match Entry::find(self.index, self.workspace, id)? {
-            Some(entry) => entry.profile(),
+            Some(entry) => entry.profile(self.index.vault(), self.workspace, &keys::profile(self.workspace, id)),
             None => Ok(None),
         }
     }
 
     fn history(&self, part: ProfileId) -> Result<History> {
         timeline::history((self.index, self.segments), self.workspace, part)
+    }
+
+    fn mark(&self, identifier: &Identifier) -> Option<erasure::Mark> {
+        Some(self.index.vault().mark(self.workspace, identifier))
     }
 }

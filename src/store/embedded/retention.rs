@@ -86,6 +86,8 @@ fn drop_segments(open: &Open, begun: Begun, usable_from: Revision) -> Result<()>
         // Somebody else was faster.
         return Ok(());
     }
+    // An erasure may have asked for a later one.
+    let usable_from = usable_from.max(manifest::read(open.directory())?.begin.usable_from);
     let begin = Begin { first, previous_first, previous_bytes, usable_from };
     manifest::write(open.directory(), &Manifest { store: open.store(), begin })?;
     open.trail().begin_with(first);

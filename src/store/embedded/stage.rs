@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::index::keys::EventHash;
 use super::index::{Bytes, Change, Index, Source};
 use super::journal::EventRef;
+use super::vault::Vault;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -96,5 +97,9 @@ impl Source for Stage<'_> {
             Some(at) => Ok(Some(*at)),
             None => self.index.seen(hash),
         }
+    }
+
+    fn vault(&self) -> &Vault {
+        self.index.vault()
     }
 }

@@ -13,7 +13,7 @@ use super::artifacts::Artifacts;
 use super::audit::Log;
 use super::backup::Turn;
 use super::committer::{self, Schedule};
-use super::index::Index;
+use super::index::{Index, Source as _};
 use super::journal::{self, Segments, Trail};
 use super::keep::Keep;
 use super::manifest::{self, StoreId};
@@ -21,7 +21,8 @@ use super::options::Options;
 use super::recovery::{Recovery, Served};
 use super::space::Space;
 use super::status::{Statistics, Status};
-use super::{files, locks};
+use super::vault::Vault;
+use super::{erase, files, locks};
 use crate::domain::id::Revision;
 use crate::store::{Error, Result};
 
@@ -35,6 +36,8 @@ pub struct EmbeddedStore {
     concurrent_reads: u32,
     status: Arc<Status>,
     backups: Turn,
+    /// Whose turn it is to forget a customer.
+    erasing: tokio::sync::Mutex<()>,
     /// Shared, because it is asked for also once the store is closed.
     trail: Arc<Trail>,
 }
@@ -75,7 +78,7 @@ impl EmbeddedStore {
         let open = Open::new(&options, &status)?;
         let trail = Arc::clone(&open.trail);
         let (open, backups) = (RwLock::new(Some(Arc::new(open))), Turn::default());
-        Ok(Self { open, reads, concurrent_reads, status, backups, trail })
+        Ok(Self { open, reads, concurrent_reads, status, backups, erasing: tokio::sync::Mutex::default(), trail })
     }
 
     /// What the journal has taken since the store was opened.
@@ -95,6 +98,11 @@ impl EmbeddedStore {
     /// Whose turn it is to make a backup.
     pub(super) fn backups(&self) -> &Turn {
         &self.backups
+    }
+
+    /// Whose turn it is to forget a customer.
+    pub(super) fn erasing(&self) -> &tokio::sync::Mutex<()> {
+        &self.erasing
     }
 
     /// The open store. Whoever holds it beyond a read must let go of it when the store closes.
@@ -160,12 +168,14 @@ impl Open {
         files::make_directory(&options.directory)?;
         let lock = files::lock_directory(&options.directory)?;
         let manifest = manifest::open(&options.directory, options.new_store_id)?;
-        let mut journal = journal::open(&options.directory.join("journal"), &manifest)?;
+        let vault = Arc::new(Vault::open(&options.directory, &options.master_keys)?.sealing(!options.unsealed));
+        let mut journal = journal::open(&options.directory.join("journal"), &manifest, Arc::clone(&vault))?;
         let artifacts = Artifacts::new(&options.directory);
         artifacts.sweep()?;
         let audit = Log::open(&options.directory, manifest.store)?;
         let (space, keep) = (Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
-        let served = Recovery { options, manifest, status, space: &space, keep: &keep }.recover(&mut journal)?;
+        let served = Recovery { options, manifest, vault, status, space: &space, keep: &keep }.recover(&mut journal)?;
+        erase::end_what_was_begun(served.index.vault(), &served.index)?;
         status.set_revision(journal.last);
         let segments = journal.segments();
         let trail = Arc::new(journal.trail());

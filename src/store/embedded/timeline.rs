@@ -2,7 +2,7 @@
 //! the expired ones add up to lies beside them.
 
 use super::codec;
-use super::entry::{Entry, Head};
+use super::entry::{self, Entry, Head};
 use super::index::keys::{self, Key};
 use super::index::{Bytes, Source};
 use super::journal::{EventRef, Segments};
@@ -40,7 +40,7 @@ pub(super) fn forget(
 ) -> Result<Vec<(Bytes, Bytes)>> {
     let mut kept = Vec::new();
     for at in all_places(source, workspace, part, head)? {
-        if segments.event(at)?.event.times.event >= before {
+        if segments.event(workspace, at)?.is_some_and(|fact| fact.event.times.event >= before) {
             kept.push(at);
         }
     }
@@ -64,8 +64,10 @@ pub(super) fn history(
     part: ProfileId,
 ) -> Result<History> {
     // Events that have expired meanwhile are in the base, and whoever folds leaves them out.
-    let events = segments.events(places(source, workspace, part)?)?;
-    let bases = source.get(&keys::bases(workspace, part))?;
+    let events = segments.events(workspace, places(source, workspace, part)?)?;
+    let key = keys::bases(workspace, part);
+    let bases =
+        source.get(&key)?.map(|bases| entry::open(source.vault(), workspace, &key, &bases)).transpose()?.flatten();
     let bases = bases.map(|bases| codec::decode::<Vec<Base>>("the bases of a part", &bases)).transpose()?;
     Ok(History { bases: bases.unwrap_or_default(), events })
 }

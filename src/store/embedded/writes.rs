@@ -15,7 +15,7 @@ impl CommitStore for EmbeddedStore {
     async fn commit(&self, commit: Commit) -> Result<Revision> {
         let (schedule, memory) = self.schedule()?;
         self.status().check()?;
-        let commit = Prepared::new(commit)?;
+        let commit = Prepared::new(commit, self.opened()?.index())?;
         let memory = memory.acquire(commit.payload.len()).await?;
         let (answer, answered) = oneshot::channel();
         schedule.send(Request { commit, answer, _memory: memory })?;

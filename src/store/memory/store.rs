@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use super::workspace::Workspace;
 use crate::domain::audit::AuditEntry;
+use crate::domain::erasure::{EraseFact, Mark, Remains, RemainsOfEvent};
 use crate::domain::event::EventKey;
-use crate::domain::fact::{Document, DocumentKey, DocumentKind};
+use crate::domain::fact::{Document, DocumentKey, DocumentKind, Fact};
 use crate::domain::history::History;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
@@ -18,8 +19,8 @@ use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit,
-    CommitReader, CommitStore, DocumentReader, Error, EventReader, Followed, Forgotten, NumberedEntry, ProfileReader,
-    Result, Retention, Store, StoredEvent, Versioned,
+    CommitReader, CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, NumberedEntry,
+    Outstanding, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
@@ -110,6 +111,47 @@ impl ProfileReader for MemoryStore {
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
         Ok(self.inner().workspaces.keys().cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Erasures for MemoryStore {
+    fn mark(&self, workspace: &WorkspaceId, identifier: &Identifier) -> Result<Mark> {
+        let mut hasher = blake3::Hasher::new();
+        for part in [workspace.as_str(), identifier.kind(), identifier.value()] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        let mut mark = [0; 16];
+        mark.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Ok(Mark(mark))
+    }
+
+    fn derived_key(&self, purpose: &str) -> Result<[u8; 32]> {
+        Ok(blake3::derive_key(purpose, b"a store in memory has no secrets"))
+    }
+
+    async fn erase(&self, commit: Commit, fact: &EraseFact) -> Result<Revision> {
+        let (workspace, parts) = (commit.workspace.clone(), &fact.parts);
+        let revision = self.commit(commit).await?;
+        let mut inner = self.inner();
+        let commits = inner.commits.iter_mut().filter(|(of, _)| *of == workspace);
+        for fact in commits.flat_map(|(_, commit)| &mut commit.facts) {
+            match fact {
+                Fact::Event(event) if parts.contains(&event.part) => {
+                    let (profile, part, released) = (event.profile, event.part, Vec::new());
+                    *fact = Fact::Forgotten(Remains::Event(RemainsOfEvent { profile, part, released }));
+                }
+                Fact::Document(document) if document.subjects().iter().any(|part| parts.contains(part)) => {
+                    *fact = Fact::Forgotten(Remains::Document);
+                }
+                _ => {}
+            }
+        }
+        Ok(revision)
+    }
+
+    async fn outstanding(&self) -> Result<Vec<Outstanding>> {
+        Ok(Vec::new())
     }
 }
 

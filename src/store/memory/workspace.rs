@@ -89,12 +89,14 @@ impl Workspace {
             match fact {
                 Fact::Event(fact) => self.add_event(fact),
                 // What these do is in the projection.
-                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) => {}
+                Fact::Merge(_) | Fact::Unmerge(_) | Fact::Expire(_) | Fact::Consent(_) | Fact::Erase(_) => {}
+                Fact::Forgotten(_) => {}
                 Fact::Document(value) => {
                     self.documents.insert(value.key(), Versioned { revision, value });
                 }
             }
         }
+        self.erase(&commit.projection.erased);
         for (part, profile) in commit.projection.redirects {
             self.profiles.remove(&part);
             self.merged.insert(part, profile);
@@ -111,6 +113,16 @@ impl Workspace {
                 profile.revision = revision;
             }
         }
+    }
+
+    fn erase(&mut self, parts: &[ProfileId]) {
+        let is_gone = |part: &ProfileId| parts.contains(part);
+        self.profiles.retain(|id, _| !is_gone(id));
+        self.merged.retain(|part, _| !is_gone(part));
+        self.owners.retain(|_, part| !is_gone(part));
+        self.histories.retain(|part, _| !is_gone(part));
+        self.seen.retain(|_, (part, _)| !is_gone(part));
+        self.documents.retain(|_, document| !document.value.subjects().iter().any(is_gone));
     }
 
     fn add_event(&mut self, fact: EventFact) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::domain::id::Revision;
 use crate::store::Result;
 use crate::store::embedded::files::{self, failed};
-use crate::store::embedded::{artifacts, audit, checkpoints, journal, manifest};
+use crate::store::embedded::{artifacts, audit, checkpoints, journal, manifest, vault};
 
 /// A file that belongs into a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum Nature {
     Segment,
     /// It is replaced as a whole, if at all.
     Whole,
+    /// It changes anywhere.
+    Changing,
 }
 
 /// Everything that the data directory needs to answer as of `revision`: all but the index, which the journal rebuilds.
@@ -49,6 +51,10 @@ pub(super) fn wanted(directory: &Path, revision: Revision) -> Result<Vec<Wanted>
         if checkpoints::revision(Path::new(&checkpoint)).is_some_and(|covered| covered <= revision) {
             wanted.push(whole(directory, checkpoint)?);
         }
+    }
+    // Listed after the commits are known that they are needed for.
+    for keys in names(directory, vault::DIRECTORY)? {
+        wanted.push(Wanted { nature: Nature::Changing, ..whole(directory, keys)? });
     }
     Ok(wanted)
 }

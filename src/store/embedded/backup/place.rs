@@ -10,7 +10,7 @@ use super::create::Snapshot;
 use super::record::{Digest, Listed, Record};
 use crate::store::embedded::files::{self, damaged, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{artifacts, audit, checkpoints, codec};
+use crate::store::embedded::{artifacts, audit, checkpoints, codec, vault};
 use crate::store::{Error, Result};
 
 /// Says that a first backup was begun here, and of which store.
@@ -18,7 +18,7 @@ const UNFINISHED: &str = "UNFINISHED";
 const MAGIC: [u8; 4] = *b"RPBU";
 const FORMAT: u32 = 1;
 /// The directories in which every file is ours.
-const OURS: [&str; 4] = ["journal", artifacts::DIRECTORY, audit::DIRECTORY, checkpoints::DIRECTORY];
+const OURS: [&str; 5] = ["journal", artifacts::DIRECTORY, audit::DIRECTORY, checkpoints::DIRECTORY, vault::DIRECTORY];
 
 /// A directory that was found fit for a backup, for as long as the backup takes.
 pub(super) struct Place<'a> {
@@ -120,6 +120,10 @@ impl<'a> Place<'a> {
 
     fn compare(&self, known: &Listed, wanted: &Wanted, source: &Path) -> Result<Standing> {
         let stored = self.root.join(&known.stored);
+        if wanted.nature == Nature::Changing {
+            let is_same = known.bytes == length(source)? && copy::digest(source, known.bytes)? == known.digest;
+            return Ok(if is_same { Standing::Same } else { Standing::Other });
+        }
         if stored.metadata().map_or(0, |data| data.len()) < known.bytes {
             return Ok(Standing::Other);
         }
@@ -128,7 +132,7 @@ impl<'a> Place<'a> {
             return Ok(match wanted.nature {
                 _ if known.bytes == wanted.bytes => Standing::Same,
                 Nature::Segment => Standing::Grown,
-                Nature::Whole => Standing::Other,
+                Nature::Whole | Nature::Changing => Standing::Other,
             });
         }
         // A segment never changes behind its end: either the copy is damaged, or the store went another way since.
@@ -164,7 +168,7 @@ impl<'a> Place<'a> {
         let unfinished = files::unfinished(&target);
         let mut reader = Reader::open(source)?;
         // A file that is replaced as a whole may have been since it was looked for.
-        let bytes = if wanted.nature == Nature::Whole { length(source)? } else { wanted.bytes };
+        let bytes = if wanted.nature == Nature::Segment { wanted.bytes } else { length(source)? };
         let mut file = File::create(&unfinished).map_err(failed("making", &unfinished))?;
         reader.read_to(bytes, &mut file, meter)?;
         file.sync_all().map_err(failed("syncing", &unfinished))?;
@@ -181,7 +185,7 @@ impl<'a> Place<'a> {
     fn free_name(&self, wanted: &Wanted, digest: Digest) -> String {
         let holds_another = |file: &Listed| file.stored == wanted.path && file.digest != digest;
         let is_taken = self.former.as_ref().is_some_and(|former| former.files.iter().any(holds_another));
-        if is_taken && wanted.nature == Nature::Whole {
+        if is_taken && wanted.nature != Nature::Segment {
             let digest = blake3::Hash::from_bytes(digest).to_hex();
             return format!("{}.{}", wanted.path, &digest[..16]);
         }

@@ -13,7 +13,10 @@ use crate::store::{Error, Result};
 /// The file's name.
 pub(super) const NAME: &str = "BACKUP";
 const MAGIC: [u8; 4] = *b"RPBK";
-const FORMAT: u32 = 2;
+/// Not 3, which is one flipped bit away from the format before.
+const FORMAT: u32 = 4;
+/// The format before there was a vault, with the same list.
+const FORMAT_UNSEALED: u32 = 2;
 /// The format before, with the same list: in such a backup every journal begins with the first commit.
 const FORMAT_OF_WHOLE_JOURNALS: u32 = 1;
 
@@ -54,7 +57,7 @@ impl Record {
         let path = directory.join(NAME);
         let Some(file) = files::read(&path)? else { return Ok(None) };
         let (found, content) = codec::open_file(MAGIC, &file).map_err(|what| files::damaged(&path, 0, what))?;
-        if ![FORMAT, FORMAT_OF_WHOLE_JOURNALS].contains(&found) {
+        if ![FORMAT, FORMAT_UNSEALED, FORMAT_OF_WHOLE_JOURNALS].contains(&found) {
             return Err(Error::Refused(another_format(&path, found, content)));
         }
         let record: Self = codec::decode("the list of a backup", content)
@@ -132,7 +135,7 @@ mod tests {
         let file = codec::seal_file(MAGIC, FORMAT + 1, &content);
         std::fs::write(directory.path().join(NAME), file).expect("writable");
         let refused = Record::read(directory.path()).expect_err("refused").to_string();
-        assert!(refused.contains("use release 9.9.9") && refused.contains("has format 3"), "{refused}");
+        assert!(refused.contains("use release 9.9.9") && refused.contains("has format 5"), "{refused}");
     }
 
     #[test]

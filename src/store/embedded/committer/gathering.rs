@@ -7,6 +7,7 @@ use super::parts::Parts;
 use super::schedule::Request;
 use crate::domain::id::Revision;
 use crate::store::embedded::changes::{Placed, changes};
+use crate::store::embedded::index::Source as _;
 use crate::store::embedded::journal::{Course, Group};
 use crate::store::embedded::preconditions::{self, Memory};
 use crate::store::embedded::prepare::Prepared;
@@ -113,7 +114,7 @@ fn admit(
     let now = parts.index.meta().time.max(commit.time);
     let memory = Memory { segments: &parts.segments, window: parts.window, now };
     for condition in &commit.preconditions {
-        let is_unchanged = |since| recent.is_unchanged(since, &commit.workspace, condition);
+        let is_unchanged = |since| recent.is_unchanged(since, (&commit.workspace, parts.index.vault()), condition);
         if commit.read_at.is_some_and(is_unchanged) {
             continue;
         }

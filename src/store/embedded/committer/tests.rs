@@ -19,17 +19,18 @@ use crate::store::embedded::options::DiskLimits;
 use crate::store::embedded::prepare::Prepared;
 use crate::store::embedded::space::Space;
 use crate::store::embedded::status::Status;
+use crate::store::embedded::vault::Vault;
 use crate::store::{Commit, Error, Precondition, Result};
 
-fn commit() -> Prepared {
-    commit_where(Vec::new())
+fn commit(index: &Index) -> Prepared {
+    commit_where(index, Vec::new())
 }
 
-fn commit_where(preconditions: Vec<Precondition>) -> Prepared {
+fn commit_where(index: &Index, preconditions: Vec<Precondition>) -> Prepared {
     let facts = vec![Fact::Document(Document::Settings(Settings::default()))];
     let (workspace, time) = (WorkspaceId::default_workspace(), Timestamp::from_micros(0));
     let (projection, read_at) = (Projection::default(), None);
-    Prepared::new(Commit { workspace, time, preconditions, read_at, facts, projection }).expect("encodable")
+    Prepared::new(Commit { workspace, time, preconditions, read_at, facts, projection }, index).expect("encodable")
 }
 
 /// A committer at work on a disk that fails.
@@ -48,9 +49,9 @@ impl Fixture {
 
     fn start_with(writer: Writer, disk: DiskLimits) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let journal = journal::open(directory.path(), &Manifest::new([3; 16])).expect("a journal");
+        let journal = journal::open(directory.path(), &Manifest::new([3; 16]), Vault::bare()).expect("a journal");
         let status = Arc::new(Status::default());
-        let index = Arc::new(Index::new(Opened::temporary([3; 16]), Arc::clone(&status)));
+        let index = Arc::new(Index::new(Opened::temporary([3; 16]), Arc::clone(&status), Vault::bare()));
         let schedule = Arc::new(Schedule::new(writer));
         let parts = Parts {
             index: Arc::clone(&index),
@@ -72,7 +73,7 @@ impl Fixture {
     }
 
     fn commit(&self) -> Result<Revision> {
-        self.send(commit()).blocking_recv().expect("answered")
+        self.send(commit(&self.index)).blocking_recv().expect("answered")
     }
 
     /// The last durable commit, once the committer has ended, and whether reads see it.
@@ -124,7 +125,7 @@ fn settings_of(revision: Option<Revision>) -> Vec<Precondition> {
 fn busy() -> (Fixture, Gate, oneshot::Receiver<Result<Revision>>) {
     let (writer, gate) = journal::tests::gated_writer();
     let fixture = Fixture::start_with(writer, DiskLimits::default());
-    let first = fixture.send(commit_where(settings_of(None)));
+    let first = fixture.send(commit_where(&fixture.index, settings_of(None)));
     gate.reached();
     (fixture, gate, first)
 }
@@ -132,8 +133,8 @@ fn busy() -> (Fixture, Gate, oneshot::Receiver<Result<Revision>>) {
 #[test]
 fn commits_are_checked_against_the_group_on_its_way_and_answered_after_it() {
     let (fixture, gate, first) = busy();
-    let mut stale = fixture.send(commit_where(settings_of(None)));
-    let next = fixture.send(commit_where(settings_of(Some(Revision(1)))));
+    let mut stale = fixture.send(commit_where(&fixture.index, settings_of(None)));
+    let next = fixture.send(commit_where(&fixture.index, settings_of(Some(Revision(1)))));
     while !fixture.schedule.is_gathered() {
         std::thread::yield_now();
     }
@@ -150,7 +151,7 @@ fn commits_are_checked_against_the_group_on_its_way_and_answered_after_it() {
 #[test]
 fn what_was_gathered_behind_a_group_that_found_no_room_is_refused_with_it() {
     let (fixture, gate, first) = busy();
-    let behind = fixture.send(commit_where(settings_of(Some(Revision(1)))));
+    let behind = fixture.send(commit_where(&fixture.index, settings_of(Some(Revision(1)))));
     while !fixture.schedule.is_gathered() {
         std::thread::yield_now();
     }
@@ -161,7 +162,7 @@ fn what_was_gathered_behind_a_group_that_found_no_room_is_refused_with_it() {
     }
     for revision in [1, 2] {
         let expected = Some(Revision(revision - 1)).filter(|before| before.0 > 0);
-        let again = fixture.send(commit_where(settings_of(expected)));
+        let again = fixture.send(commit_where(&fixture.index, settings_of(expected)));
         gate.reached();
         gate.pass();
         assert_eq!(again.blocking_recv().expect("answered").expect("durable"), Revision(revision));

@@ -1,8 +1,10 @@
 //! Whether two indexes say the same, key by key.
 
 use super::disk::Bytes;
-use super::layers::Index;
+use super::keys::{self, About};
+use super::layers::{Index, Source as _};
 use crate::store::Result;
+use crate::store::embedded::entry::is_erased;
 
 /// Entries that are read at a time.
 const PAGE: usize = 1_000;
@@ -24,7 +26,13 @@ pub(in crate::store::embedded) fn difference(one: &Index, other: &Index, step: S
         if let Some((key, value)) = left.as_ref().filter(|_| is_left) {
             step((key.len() + value.len()) as u64)?;
         }
-        differing += u64::from(is_left != is_right || left != right);
+        let differ = is_left != is_right || left != right;
+        let says = |entry: &Option<(Bytes, Bytes)>, is_it: bool| -> Result<bool> {
+            let Some((key, value)) = entry.as_ref().filter(|_| is_it) else { return Ok(false) };
+            Ok(!says_nothing(one, (key, value))? && !says_nothing(other, (key, value))?)
+        };
+        // What is left of forgotten customers is not the same in an index that never knew them.
+        differing += u64::from(differ && (says(&left, is_left)? || says(&right, is_right)?));
         if is_left {
             left = ones.next()?;
         }
@@ -33,6 +41,15 @@ pub(in crate::store::embedded) fn difference(one: &Index, other: &Index, step: S
         }
     }
     Ok(differing)
+}
+
+/// Whether an entry is about a customer who is forgotten.
+fn says_nothing(index: &Index, (key, value): (&[u8], &[u8])) -> Result<bool> {
+    Ok(match keys::about(key, value) {
+        Some(About::Part(profile)) => index.get(&profile)?.is_some_and(|entry| is_erased(&entry)),
+        Some(About::Sealed(sealed)) => index.vault().is_forgotten(sealed),
+        None => false,
+    })
 }
 
 /// All entries of an index in the order of their keys.

@@ -13,10 +13,10 @@
 //! A workspace's name has 1 to 63 bytes, so that its length tells its keys from the list, and no workspace's keys begin
 //! with another's. The keys of seen events are their hashes.
 
+use crate::domain::erasure::Mark;
 use crate::domain::event::EventKey;
 use crate::domain::fact::{DocumentKey, DocumentKind};
 use crate::domain::id::{ProfileId, WorkspaceId};
-use crate::domain::identifier::Identifier;
 
 pub(in crate::store::embedded) const META: [u8; 1] = *b"m";
 pub(in crate::store::embedded) const WORKSPACES: [u8; 1] = [0];
@@ -117,10 +117,34 @@ pub(in crate::store::embedded) fn placing(key: &[u8]) -> Option<Placing> {
     }
 }
 
-/// The digest keeps keys short and values out of the index; 128 bits are not met twice by accident.
-pub(in crate::store::embedded) fn owner(workspace: &WorkspaceId, identifier: &Identifier) -> Key {
+/// What an entry is about, where that can be a customer who is forgotten.
+pub(in crate::store::embedded) enum About<'a> {
+    /// The part whose profile's entry has this key.
+    Part(Key),
+    /// Whoever this is sealed for.
+    Sealed(&'a [u8]),
+}
+
+/// What an entry is about.
+pub(in crate::store::embedded) fn about<'a>(key: &[u8], value: &'a [u8]) -> Option<About<'a>> {
+    const ID_BYTES: usize = 16;
+    let (name_bytes, rest) = key.split_first()?;
+    let (of_workspace, rest) = (key.get(..=usize::from(*name_bytes))?, rest.get(usize::from(*name_bytes)..)?);
+    let (kind, rest) = rest.split_first().filter(|_| *name_bytes > 0)?;
+    let part = match *kind {
+        TIMELINE | BASES => rest.get(..ID_BYTES)?,
+        OWNER => value.get(..ID_BYTES)?,
+        // The revision stands before what is sealed.
+        DOCUMENT => return Some(About::Sealed(value.get(8..)?)),
+        _ => return None,
+    };
+    Some(About::Part([of_workspace, &[PROFILE], part].concat()))
+}
+
+/// The mark keeps keys short and values out of the index; 128 bits are not met twice by accident.
+pub(in crate::store::embedded) fn owner(workspace: &WorkspaceId, mark: Mark) -> Key {
     let mut key = of(workspace, OWNER);
-    key.extend(digest(&[identifier.kind().as_bytes(), identifier.value().as_bytes()]));
+    key.extend(mark.0);
     key
 }
 

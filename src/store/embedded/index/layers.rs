@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::locks;
 use crate::store::embedded::status::Status;
+use crate::store::embedded::vault::Vault;
 use crate::store::{Error, Result};
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
@@ -33,6 +34,9 @@ pub(in crate::store::embedded) trait Source {
 
     /// Where the event that was last accepted under a hash lies, if any is remembered.
     fn seen(&self, hash: &EventHash) -> Result<Option<EventRef>>;
+
+    /// What opens values.
+    fn vault(&self) -> &Vault;
 }
 
 /// What one or more commits change in the index.
@@ -78,11 +82,12 @@ pub(in crate::store::embedded) struct Index {
     pub(super) signal: Signal,
     pub(super) checkpoint_request: CheckpointRequest,
     pub(super) status: Arc<Status>,
+    vault: Arc<Vault>,
     is_damaged: AtomicBool,
 }
 
 impl Index {
-    pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>) -> Self {
+    pub(in crate::store::embedded) fn new(opened: Opened, status: Arc<Status>, vault: Arc<Vault>) -> Self {
         let Opened { disk, meta, stored, cache } = opened;
         let layers = Layers { active: Layer::default(), frozen: None, meta, stored, flushed: meta, flushes: 0 };
         Self {
@@ -92,6 +97,7 @@ impl Index {
             signal: Signal::default(),
             checkpoint_request: CheckpointRequest::default(),
             status,
+            vault,
             is_damaged: AtomicBool::new(false),
         }
     }
@@ -284,6 +290,10 @@ impl Source for Index {
         };
         self.judged(tables.find(hash))?.map(|at| EventRef::from_bytes(&at)).transpose()
     }
+
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
 }
 
 impl Layers {
@@ -345,7 +355,7 @@ mod tests {
 
     impl Reader {
         fn new() -> Self {
-            let index = Index::new(Opened::temporary([3; 16]), Arc::default());
+            let index = Index::new(Opened::temporary([3; 16]), Arc::default(), Vault::bare());
             Self { index, old: Bytes::from(b"old"), flushes: 0 }
         }
 

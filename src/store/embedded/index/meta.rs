@@ -11,7 +11,7 @@ use crate::store::embedded::manifest::StoreId;
 
 /// Changes whenever entries are laid out differently; an index, or a checkpoint, of another layout is not used. The files
 /// of tables have a format of their own.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 const MAGIC: [u8; 4] = *b"RPIX";
 
 /// Written with every batch, so that it always describes what is there.

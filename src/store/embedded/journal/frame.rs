@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use crate::domain::fact::Fact;
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::time::Timestamp;
 use crate::store::embedded::codec::{self, Record, u32_at, u64_at};
@@ -107,8 +106,9 @@ impl PayloadBuilder {
         Self { bytes, records: Vec::new() }
     }
 
-    pub(in crate::store::embedded) fn add(mut self, fact: &Fact) -> Result<Self> {
-        let (bytes, record) = codec::append_record(self.bytes, fact)?;
+    /// Adds a record with what `append` appends.
+    pub(in crate::store::embedded) fn add(mut self, append: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>) -> Result<Self> {
+        let (bytes, record) = codec::append_record(self.bytes, append)?;
         if bytes.len() > FRAME_BYTES_MAX - HEADER_BYTES {
             return Err(Error::TooLarge { bytes: bytes.len() + HEADER_BYTES, limit: FRAME_BYTES_MAX });
         }
@@ -152,15 +152,15 @@ pub(super) fn time_of(payload: &[u8]) -> Option<Timestamp> {
 
 /// A payload, read back.
 #[derive(Debug)]
-pub(super) struct Payload {
+pub(super) struct Payload<'a> {
     pub(super) workspace: WorkspaceId,
     pub(super) time: Timestamp,
-    pub(super) facts: Vec<Fact>,
-    pub(super) records: Vec<Record>,
+    /// Where each record lies, and its content, which is sealed.
+    pub(super) records: Vec<(Record, &'a [u8])>,
 }
 
-impl Payload {
-    pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Self, Fault> {
+impl<'a> Payload<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> std::result::Result<Self, Fault> {
         const CUT_OFF: Fault = "a payload is cut off";
         let (&name_bytes, rest) = bytes.split_first().ok_or(CUT_OFF)?;
         let (name, rest) = rest.split_at_checked(usize::from(name_bytes)).ok_or(CUT_OFF)?;
@@ -168,33 +168,32 @@ impl Payload {
         let workspace = name.ok_or("a payload names no workspace")?;
         let (time, mut rest) = rest.split_at_checked(8).ok_or(CUT_OFF)?;
         let time = Timestamp::from_micros(u64_at(time, 0).cast_signed());
-        let (mut facts, mut records) = (Vec::new(), Vec::new());
+        let mut records = Vec::new();
         while !rest.is_empty() {
             let offset = bytes.len() - rest.len();
             let (record, after) = rest.split_at(codec::record_bytes(rest).ok_or(CUT_OFF)?);
-            facts.push(codec::read_record(record)?);
+            let content = codec::read_record(record)?;
             // A frame has at most 16 MiB, so that every place in it is an u32.
-            let bytes = (record.len() - codec::RECORD_HEADER_BYTES) as u32;
-            records.push(Record { offset: offset as u32, bytes });
+            records.push((Record { offset: offset as u32, bytes: content.len() as u32 }, content));
             rest = after;
         }
-        Ok(Self { workspace, time, facts, records })
+        Ok(Self { workspace, time, records })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fact::Document;
+    use crate::domain::fact::{Document, Fact};
     use crate::domain::settings::Settings;
 
     fn payload() -> (Vec<u8>, Vec<Record>) {
-        let fact = Fact::Document(Document::Settings(Settings::default()));
+        let fact = |buffer| codec::encode_after(buffer, &Fact::Document(Document::Settings(Settings::default())));
         let builder = PayloadBuilder::new(&WorkspaceId::default_workspace(), Timestamp::from_micros(-7));
-        builder.add(&fact).and_then(|builder| builder.add(&fact)).expect("encodable").finish()
+        builder.add(fact).and_then(|builder| builder.add(fact)).expect("encodable").finish()
     }
 
-    fn parse(frame: &[u8]) -> std::result::Result<(Header, Payload), Fault> {
+    fn parse(frame: &[u8]) -> std::result::Result<(Header, Payload<'_>), Fault> {
         let (header, payload) = frame.split_first_chunk().ok_or("too short")?;
         let parsed = Header::parse(header)?;
         parsed.check(header, payload)?;
@@ -209,7 +208,8 @@ mod tests {
         let (header, read) = parse(&frame).expect("whole");
         assert_eq!((header.revision, header.group), (Revision(7), 56));
         assert_eq!((read.workspace, read.time), (WorkspaceId::default_workspace(), Timestamp::from_micros(-7)));
-        assert_eq!((read.facts.len(), read.records), (2, records));
+        assert_eq!(read.records.iter().map(|(record, _)| *record).collect::<Vec<_>>(), records);
+        assert!(read.records.iter().all(|(_, content)| codec::decode_fact(content).is_ok()));
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, Fault, Header, Payload};
+use super::record::{self, Recorded};
 use super::segment;
 use super::segments::EventRef;
 use crate::domain::fact::Fact;
-use crate::domain::id::{Revision, WorkspaceId};
+use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::time::Timestamp;
 use crate::store::Result;
 use crate::store::embedded::files::{damaged, failed};
+use crate::store::embedded::vault::{Slot, Vault};
 
 /// A commit, read back.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(in crate::store::embedded) struct Frame {
     pub(in crate::store::embedded) facts: Vec<Fact>,
     /// Where each fact lies.
     pub(in crate::store::embedded) places: Vec<EventRef>,
+    /// What the events of parts are sealed with.
+    pub(in crate::store::embedded) slots: Vec<(ProfileId, Slot)>,
 }
 
 /// A segment that is being read.
@@ -126,18 +130,30 @@ impl Frames {
     }
 
     /// Decodes a frame.
-    pub(super) fn decode(&self, raw: &Raw) -> Result<Frame> {
-        let payload = Payload::parse(&raw.payload).map_err(|what| damaged(&self.path, raw.offset, what))?;
+    pub(super) fn decode(&self, raw: &Raw, vault: &Vault) -> Result<Frame> {
+        let fault = |what| damaged(&self.path, raw.offset, what);
+        let Payload { workspace, time, records } = self.payload(raw)?;
         // A segment has at most 1 GiB and a frame, so that every place in it is an u32.
         let start = (raw.offset + frame::HEADER_BYTES as u64) as u32;
-        let places = payload.records.iter().map(|record| EventRef::new(self.header.first, start, *record)).collect();
-        Ok(Frame {
-            revision: raw.header.revision,
-            workspace: payload.workspace,
-            time: payload.time,
-            facts: payload.facts,
-            places,
-        })
+        let (mut facts, mut places, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        for (record, content) in records {
+            let Recorded { fact, slots: sealed_with } = record::open(vault, &workspace, content).map_err(fault)?;
+            if let (Fact::Event(event), [slot]) = (&fact, &sealed_with[..]) {
+                slots.push((event.part, *slot));
+            }
+            facts.push(fact);
+            places.push(EventRef::new(self.header.first, start, record));
+        }
+        Ok(Frame { revision: raw.header.revision, workspace, time, facts, places, slots })
+    }
+
+    /// Whether a frame has the form of one. What its records say is sealed.
+    pub(super) fn check(&self, raw: &Raw) -> Result<()> {
+        self.payload(raw).map(drop)
+    }
+
+    fn payload<'a>(&self, raw: &'a Raw) -> Result<Payload<'a>> {
+        Payload::parse(&raw.payload).map_err(|what| damaged(&self.path, raw.offset, what))
     }
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {

@@ -129,7 +129,7 @@ impl Inspected {
             };
             open::check_sequence(&frames.path, raw.offset, Revision(last.0 + 1), raw.header.revision)?;
             last = raw.header.revision;
-            frames.decode(&raw)?;
+            frames.check(&raw)?;
             (self.commits, self.last) = (self.commits + 1, last);
             meter.add(raw.bytes() as u64)?;
         }

@@ -4,7 +4,7 @@
 //! journal/00000000000000000001.journal      named by the first revision in it
 //!   segment header   magic, format, store id, first revision, name and length of the segment before, checksum
 //!   frame            one commit: header (length, version, flags, key id, revision, group, checksum), payload
-//!   frame …          payload = workspace, time, records; a record = length, checksum, one fact
+//!   frame …          payload = workspace, time, records; a record = length, checksum, one fact, sealed
 //! ```
 //!
 //! Commits that wait at the same time become one *group*: one write and one fdatasync. Each frame says where its group
@@ -18,6 +18,7 @@ mod frame;
 mod frames;
 mod inspect;
 mod open;
+mod record;
 mod segment;
 mod segments;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::writer::Writer;
 use crate::domain::id::Revision;
 use crate::store::embedded::files::{self, damaged, failed};
 use crate::store::embedded::manifest::{Begin, Manifest, StoreId};
+use crate::store::embedded::vault::Vault;
 use crate::store::{Error, Result};
 
 /// Commits that are decoded before their turn; the largest may take some megabytes each.
@@ -21,6 +22,7 @@ const READ_AHEAD: usize = 16;
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Journal {
     directory: PathBuf,
+    vault: Arc<Vault>,
     store: StoreId,
     /// Where it begins.
     pub(in crate::store::embedded) begin: Begin,
@@ -43,7 +45,7 @@ pub(in crate::store::embedded) struct Torn {
 
 /// Finds the end of the journal in `directory`, which is made where it is missing. A torn tail is only reported:
 /// whether it was acknowledged can be known from the index. What was let go of and is still there is removed.
-pub(in crate::store::embedded) fn open(directory: &Path, manifest: &Manifest) -> Result<Journal> {
+pub(in crate::store::embedded) fn open(directory: &Path, manifest: &Manifest, vault: Arc<Vault>) -> Result<Journal> {
     files::make_directory(directory)?;
     let mut segments = segment::list(directory)?;
     let Begin { first, .. } = manifest.begin;
@@ -56,22 +58,22 @@ pub(in crate::store::embedded) fn open(directory: &Path, manifest: &Manifest) ->
     }
     // The name of the newest one may be as young as the death of the process that gave it.
     files::sync_directory(directory)?;
-    load(directory, manifest, segments)
+    load(directory, manifest, segments, vault)
 }
 
 /// Finds the end of a journal that is there, and changes nothing.
-pub(in crate::store::embedded) fn look(directory: &Path, manifest: &Manifest) -> Result<Journal> {
+pub(in crate::store::embedded) fn look(directory: &Path, manifest: &Manifest, vault: Arc<Vault>) -> Result<Journal> {
     let mut segments = segment::names(directory)?;
     segments.retain(|first| *first >= manifest.begin.first);
-    load(directory, manifest, segments)
+    load(directory, manifest, segments, vault)
 }
 
-fn load(directory: &Path, manifest: &Manifest, segments: Vec<Revision>) -> Result<Journal> {
+fn load(directory: &Path, manifest: &Manifest, segments: Vec<Revision>, vault: Arc<Vault>) -> Result<Journal> {
     let Manifest { store, begin } = *manifest;
     check_chain(directory, manifest, &segments)?;
     let newest = segments.last().copied().unwrap_or(begin.first);
     let (last, end, torn) = find_end(&mut Frames::open(directory, newest)?)?;
-    Ok(Journal { directory: directory.to_owned(), store, begin, segments, last, end, torn })
+    Ok(Journal { directory: directory.to_owned(), vault, store, begin, segments, last, end, torn })
 }
 
 impl Journal {
@@ -126,7 +128,7 @@ impl Journal {
                 check_sequence(&frames.path, raw.offset, expected, raw.header.revision)?;
                 expected.0 += 1;
                 if raw.header.revision > applied {
-                    give(frames.decode(&raw)?)?;
+                    give(frames.decode(&raw, &self.vault)?)?;
                 }
             }
             let next = self.segments.get(position + 1).copied().unwrap_or(Revision(self.last.0 + 1));
@@ -139,12 +141,17 @@ impl Journal {
 
     /// For reading single records.
     pub(in crate::store::embedded) fn segments(&self) -> Arc<Segments> {
-        Arc::new(Segments::new(&self.directory, self.begin.first))
+        Arc::new(Segments::new(&self.directory, self.begin.first, Arc::clone(&self.vault)))
+    }
+
+    /// What opens its records.
+    pub(in crate::store::embedded) fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.vault)
     }
 
     /// For following what is written.
     pub(in crate::store::embedded) fn trail(&self) -> Trail {
-        Trail::new(&self.directory, self.begin.first)
+        Trail::new(&self.directory, self.begin.first, Arc::clone(&self.vault))
     }
 
     /// For writing behind the end.

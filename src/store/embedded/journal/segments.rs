@@ -9,13 +9,14 @@ use std::sync::{Arc, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::segment;
+use super::{record, segment};
 use crate::domain::event::Event;
 use crate::domain::fact::{EventFact, Fact};
-use crate::domain::id::Revision;
+use crate::domain::id::{Revision, WorkspaceId};
 use crate::store::embedded::codec::{self, RECORD_HEADER_BYTES, Record, u32_at, u64_at};
 use crate::store::embedded::files::{damaged, failed};
 use crate::store::embedded::locks;
+use crate::store::embedded::vault::Vault;
 use crate::store::{Error, Result};
 
 /// Segments that are kept open for reading.
@@ -84,14 +85,15 @@ fn together(places: &[EventRef]) -> usize {
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Segments {
     directory: PathBuf,
+    vault: Arc<Vault>,
     /// The first of them; what was in front was let go of.
     first: AtomicU64,
     open: RwLock<HashMap<u64, Arc<File>>>,
 }
 
 impl Segments {
-    pub(super) fn new(directory: &Path, first: Revision) -> Self {
-        Self { directory: directory.to_owned(), first: AtomicU64::new(first.0), open: RwLock::default() }
+    pub(super) fn new(directory: &Path, first: Revision, vault: Arc<Vault>) -> Self {
+        Self { directory: directory.to_owned(), vault, first: AtomicU64::new(first.0), open: RwLock::default() }
     }
 
     /// The journal begins later now. Called before what was in front is removed, so that none of it stays open.
@@ -105,16 +107,20 @@ impl Segments {
         at.segment >= self.first.load(Ordering::Acquire)
     }
 
-    /// Reads an event with what was decided about it.
-    pub(in crate::store::embedded) fn event(&self, at: EventRef) -> Result<EventFact> {
+    /// Reads an event of a workspace with what was decided about it; `None` where its customer is forgotten.
+    pub(in crate::store::embedded) fn event(&self, workspace: &WorkspaceId, at: EventRef) -> Result<Option<EventFact>> {
         let mut record = Vec::new();
         self.read(at, at.end(), &mut record)?;
-        self.parse(at, &record)
+        self.parse(workspace, at, &record)
     }
 
     /// Reads many events, in the order in which they lie on disk. What lies close together is read at once: the events
     /// of one customer often came in one batch.
-    pub(in crate::store::embedded) fn events(&self, mut places: Vec<EventRef>) -> Result<Vec<Event>> {
+    pub(in crate::store::embedded) fn events(
+        &self,
+        workspace: &WorkspaceId,
+        mut places: Vec<EventRef>,
+    ) -> Result<Vec<Event>> {
         places.sort_unstable();
         let (mut events, mut bytes, mut rest) = (Vec::with_capacity(places.len()), Vec::new(), places.as_slice());
         while let Some(first) = rest.first() {
@@ -122,7 +128,9 @@ impl Segments {
             self.read(*first, span.last().map_or(first.end(), |last| last.end()), &mut bytes)?;
             for at in span {
                 let start = (at.offset - first.offset) as usize;
-                events.push(self.parse(*at, &bytes[start..start + at.record_bytes()])?.event);
+                events.extend(
+                    self.parse(workspace, *at, &bytes[start..start + at.record_bytes()])?.map(|fact| fact.event),
+                );
             }
             rest = after;
         }
@@ -141,10 +149,12 @@ impl Segments {
         }
     }
 
-    fn parse(&self, at: EventRef, record: &[u8]) -> Result<EventFact> {
+    fn parse(&self, workspace: &WorkspaceId, at: EventRef, bytes: &[u8]) -> Result<Option<EventFact>> {
         let fault = |what| damaged(&self.path(at), u64::from(at.offset), what);
-        match codec::read_record(record).map_err(fault)? {
-            Fact::Event(fact) => Ok(fact),
+        let content = codec::read_record(bytes).map_err(fault)?;
+        match record::open(&self.vault, workspace, content).map_err(fault)?.fact {
+            Fact::Event(fact) => Ok(Some(fact)),
+            Fact::Forgotten(_) => Ok(None),
             _ => Err(fault("the index takes another fact for an event")),
         }
     }

@@ -7,20 +7,26 @@ use std::sync::mpsc;
 
 use super::segment;
 use super::writer::{Home, Place, Sink, Writer};
-use super::{Journal, PayloadBuilder, Wanted, open};
+use super::{Journal, PayloadBuilder, Wanted};
 use crate::domain::fact::{Document, Fact};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
+use crate::store::embedded::codec;
 use crate::store::embedded::manifest::Manifest;
+use crate::store::embedded::vault::Vault;
 use crate::store::{Error, Result};
 
 const STORE: [u8; 16] = [3; 16];
 
 fn payload() -> Vec<u8> {
-    let fact = Fact::Document(Document::Settings(Settings::default()));
+    let fact = |buffer| codec::encode_after(buffer, &Fact::Document(Document::Settings(Settings::default())));
     let builder = PayloadBuilder::new(&WorkspaceId::default_workspace(), Timestamp::from_micros(1));
-    builder.add(&fact).expect("encodable").finish().0
+    builder.add(fact).expect("encodable").finish().0
+}
+
+fn open(directory: &Path, manifest: &Manifest) -> Result<Journal> {
+    super::open(directory, manifest, Vault::bare())
 }
 
 /// Writes groups of so many commits each, in segments that are full at a size.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::frames::{Frame, Frames};
 use super::open::check_sequence;
@@ -12,6 +12,7 @@ use super::writer::{Group, Place};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::store::embedded::files::damaged;
 use crate::store::embedded::locks;
+use crate::store::embedded::vault::Vault;
 use crate::store::{AcceptedCommit, Error, Followed, Result};
 
 /// Bytes of frames after which a read ends, so that its memory is bounded; one frame is read however large it is.
@@ -31,6 +32,7 @@ const ENDS: usize = 1_024;
 #[derive(Debug)]
 pub(in crate::store::embedded) struct Trail {
     directory: PathBuf,
+    vault: Arc<Vault>,
     oldest: AtomicU64,
     known: Mutex<Known>,
 }
@@ -55,13 +57,18 @@ pub(in crate::store::embedded) struct Wanted {
 }
 
 impl Trail {
-    pub(super) fn new(directory: &Path, oldest: Revision) -> Self {
-        Self { directory: directory.to_owned(), oldest: AtomicU64::new(oldest.0), known: Mutex::default() }
+    pub(super) fn new(directory: &Path, oldest: Revision, vault: Arc<Vault>) -> Self {
+        Self { directory: directory.to_owned(), vault, oldest: AtomicU64::new(oldest.0), known: Mutex::default() }
     }
 
     /// The first commit of the journal.
     pub(in crate::store::embedded) fn oldest(&self) -> Revision {
         Revision(self.oldest.load(Ordering::Acquire))
+    }
+
+    /// Whether the journal still has its first commit.
+    pub(in crate::store::embedded) fn is_whole(&self) -> bool {
+        self.oldest() <= Revision(1)
     }
 
     /// The journal begins later now. Called before what was in front is removed.
@@ -119,7 +126,7 @@ impl Trail {
             if raw.header.revision > after {
                 bytes += raw.bytes();
                 if raw.is_of(workspace) {
-                    commits.push(accepted(frames.decode(&raw)?));
+                    commits.push(accepted(frames.decode(&raw, &self.vault)?));
                 }
             }
         }

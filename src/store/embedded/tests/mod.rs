@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod damage;
+mod erase;
 pub(super) mod faults;
 mod fixture;
 mod recovery;

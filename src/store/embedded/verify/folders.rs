@@ -9,12 +9,12 @@ use super::finding::{Finding, Remedy};
 use super::workshop;
 use crate::store::embedded::files::{self, failed};
 use crate::store::embedded::meter::Meter;
-use crate::store::embedded::{artifacts, audit, checkpoints, manifest, space};
+use crate::store::embedded::{artifacts, audit, checkpoints, manifest, space, vault};
 use crate::store::{Error, Result};
 
 /// What a data directory consists of, beside what is being verified in. The key of the digests of API keys is the
 /// server's, who keeps it beside the data and out of every backup.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "auth.key",
     manifest::NAME,
     files::LOCK,
@@ -24,6 +24,7 @@ const OURS: [&str; 9] = [
     artifacts::DIRECTORY,
     audit::DIRECTORY,
     checkpoints::DIRECTORY,
+    vault::DIRECTORY,
 ];
 
 /// Leftovers, foreign files and damaged artifacts.
@@ -45,6 +46,9 @@ pub(super) fn look(directory: &Path, meter: &mut Meter<'_>) -> Result<Vec<Findin
             findings.extend(look_at_artifact(artifact, meter)?);
         }
     }
+    let is_key = |path: &Path| vault::FILES.iter().any(|name| path.ends_with(name));
+    let others = entries(&directory.join(vault::DIRECTORY))?.into_iter().filter(|path| !is_key(path));
+    findings.extend(others.map(stray));
     let is_checkpoint = |path: &Path| checkpoints::revision(path).is_some();
     let others = entries(&directory.join(checkpoints::DIRECTORY))?.into_iter().filter(|path| !is_checkpoint(path));
     findings.extend(others.map(stray));

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::finding::{Finding, Remedy};
 use super::places;
@@ -13,6 +14,7 @@ use crate::store::embedded::index::{self, Found, Mark, Opened, Source as _, Trus
 use crate::store::embedded::journal::{self, Frame, Inspected, Journal};
 use crate::store::embedded::manifest::Manifest;
 use crate::store::embedded::meter::Meter;
+use crate::store::embedded::vault::Vault;
 use crate::store::embedded::{Options, checkpoints, recovery};
 use crate::store::{Error, Result};
 
@@ -28,7 +30,7 @@ struct Difference {
 
 /// Looks at a copy of the index beside a whole journal.
 pub(super) fn look(
-    options: &Options,
+    (options, vault): (&Options, Arc<Vault>),
     manifest: &Manifest,
     inspected: &Inspected,
     meter: &mut Meter<'_>,
@@ -50,7 +52,7 @@ pub(super) fn look(
         Found::Foreign => return wrong("the index was made by another release or for another store".to_owned()),
         Found::Unusable(error) => return wrong(error.to_string()),
     };
-    let journal = journal::look(&options.directory.join("journal"), manifest)?;
+    let journal = journal::look(&options.directory.join("journal"), manifest, vault)?;
     if let Err(Error::Damaged { file, offset, what }) = recovery::check_end(&journal, opened.meta.applied, &directory) {
         return Ok(vec![Finding::new(file, what, Remedy::RestoreBackup).at(offset)]);
     }

@@ -9,6 +9,7 @@ mod checkpoints;
 mod finding;
 mod folders;
 mod index;
+mod keys;
 mod places;
 mod repair;
 mod run;

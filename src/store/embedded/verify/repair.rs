@@ -14,6 +14,7 @@ use crate::store::embedded::keep::Keep;
 use crate::store::embedded::manifest::{self, Manifest};
 use crate::store::embedded::recovery::Recovery;
 use crate::store::embedded::space::Space;
+use crate::store::embedded::vault::Vault;
 use crate::store::embedded::{Options, journal};
 
 /// Does what helps against the findings, in the order in which one depends on another. Where the journal has lost
@@ -51,10 +52,11 @@ pub(super) fn repair(
     if !findings.iter_mut().any(|finding| is_of_recovery(&finding)) {
         return Ok(());
     }
-    let mut journal = journal::open(&options.directory.join("journal"), manifest)?;
+    let vault = Arc::new(Vault::open(&options.directory, &options.master_keys)?);
+    let mut journal = journal::open(&options.directory.join("journal"), manifest, Arc::clone(&vault))?;
     let (status, space, keep) =
         (Arc::default(), Arc::new(Space::new(&options.directory, options.disk)), Keep::default());
-    let recovery = Recovery { options, manifest: *manifest, status: &status, space: &space, keep: &keep };
+    let recovery = Recovery { options, manifest: *manifest, vault, status: &status, space: &space, keep: &keep };
     recovery.recover(&mut journal)?.finish()?;
     findings.iter_mut().filter(is_of_recovery).for_each(|finding| finding.repaired = true);
     Ok(())

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::finding::{Finding, Remedy};
-use super::{audit, checkpoints, folders, index, repair};
+use super::{audit, checkpoints, folders, index, keys, repair};
 use crate::domain::id::Revision;
 use crate::store::embedded::journal::{self, Inspected};
 use crate::store::embedded::manifest::{self, Begin, Manifest};
@@ -61,13 +61,17 @@ pub fn verify(options: &Options, mode: Mode, observe: &mut dyn FnMut(Progress) -
     findings.extend(audit::look(directory, named.as_ref(), &mut meter)?);
     let inspected = look_at_journal(directory, named.as_ref(), &mut meter)?;
     findings.extend(of_journal(directory, &inspected));
-    let mut journal = if inspected.faults.is_empty() { Journal::Whole } else { Journal::Lossy };
+    let (vault, found) = if inspected.commits > 0 { keys::look(options)? } else { Default::default() };
+    findings.extend(found);
+    let is_readable = inspected.faults.is_empty() && (vault.is_some() || inspected.commits == 0);
+    let mut journal = if is_readable { Journal::Whole } else { Journal::Lossy };
     let manifest = match named {
         Some(manifest) => Some(manifest),
         None => said_by_journal(directory, &inspected, &mut meter)?,
     };
-    if let Some(manifest) = manifest.filter(|_| journal == Journal::Whole && inspected.segments > 0) {
-        let mut found = index::look(options, &manifest, &inspected, &mut meter)?;
+    let is_comparable = journal == Journal::Whole && inspected.segments > 0;
+    if let (Some(manifest), Some(vault)) = (manifest.filter(|_| is_comparable), vault) {
+        let mut found = index::look((options, vault), &manifest, &inspected, &mut meter)?;
         found.extend(checkpoints::look(directory, &manifest, &inspected, &mut meter)?);
         if found.iter().any(|finding| finding.remedy == Remedy::RestoreBackup) {
             journal = Journal::Lossy;
