@@ -1,5 +1,7 @@
 //! Forgetting a customer, and proving it.
 
+use std::sync::Arc;
+
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::Serialize;
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Read};
 use super::error::{Error, Invalid, Reason, Resource, Result};
-use super::request::Repeat;
+use super::request::{Repeat, finish};
 use crate::domain::erasure::{Erasure, Tombstone};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
 use crate::domain::id::{Revision, WorkspaceId};
@@ -76,7 +78,9 @@ impl App {
             let new = (self.context.new_id(), request.reason.as_str());
             let (erasure, mut commit) = self.erasing(&caller.workspace, new, &profile)?;
             named.record(RequestResult::Erasure(erasure.id), &mut commit);
-            match self.store.erase(commit, &erasure.fact()).await {
+            // A caller who hangs up must not leave a customer behind who is erased and whose keys are not destroyed.
+            let (store, fact) = (Arc::clone(&self.store), erasure.fact());
+            match finish(async move { Ok(store.erase(commit, &fact).await) }).await? {
                 Ok(revision) => return Ok((self.receipt(erasure)?, revision)),
                 Err(store::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),

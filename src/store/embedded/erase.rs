@@ -16,7 +16,7 @@ use super::vault::{Erased, Erasing, Vault};
 use crate::domain::erasure::{EraseFact, Mark};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
-use crate::store::{Commit, CommitStore as _, Erasures, Outstanding, Result};
+use crate::store::{Commit, CommitStore as _, Erasures, Error, Outstanding, Result};
 
 #[async_trait]
 impl Erasures for EmbeddedStore {
@@ -33,8 +33,13 @@ impl Erasures for EmbeddedStore {
         let (workspace, fact) = (commit.workspace.clone(), fact.clone());
         let noted = self.read(move |open| note(open, workspace, fact)).await?;
         let committed = self.commit(commit).await;
-        let made = committed.as_ref().ok().copied();
         let status = self.shared_status();
+        let made = match &committed {
+            Ok(revision) => Some(*revision),
+            Err(Error::Conflict) => None,
+            // Nobody knows what became of it: the note stays, and the next start finds out.
+            Err(_) => return committed,
+        };
         let ended = self.read(move |open| match made {
             Some(revision) => {
                 // No other one of their time is needed any more.
