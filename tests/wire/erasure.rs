@@ -284,3 +284,43 @@ async fn a_restored_backup_of_before_does_not_bring_a_forgotten_customer_back() 
     fs::write(&ledger, [&[4, 0, 0, 0, 1, 1, 1, 1][..], &[9; 4]].concat()).expect("written");
     assert!(rapport::server::take_over_erasures(&home.data(), &ledger).is_err(), "no ledger");
 }
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_nobody_half_forgotten() {
+    const CUSTOMERS: u64 = 40;
+    let mut home = Home::new().await;
+    let name = |number: u64| format!("guest-{number}");
+    let seen = |number: u64| event(&name(number), &name(number), NOW - 60, track("seen"));
+    home.app().accept((0..=CUSTOMERS).map(seen).collect()).await;
+    let workspace = "acme".parse().expect("a name");
+    let caller = rapport::app::Caller::unrestricted(workspace);
+    for number in 0..CUSTOMERS {
+        let request = rapport::app::EraseRequest {
+            customer: rapport::app::CustomerRef::Identifier(
+                rapport::domain::identifier::Identifier::parse("user_id", &name(number)).expect("an identifier"),
+            ),
+            reason: String::new(),
+            request_id: String::new(),
+            faults: Default::default(),
+        };
+        // Each a little later, so that some hang up at every step of the work.
+        let patience = std::time::Duration::from_micros(number * 100);
+        let _done_or_not = tokio::time::timeout(patience, home.app().app.erase_customer(&caller, &request)).await;
+    }
+    // Erasures take turns, so that those before have ended with this one.
+    erase(home.app(), &name(CUSTOMERS), "").await.expect("erased");
+    home.stop().await;
+    home.start().await;
+    let mut gone = 0;
+    for number in 0..=CUSTOMERS {
+        gone += usize::from(profile(home.app(), user(&name(number))).await.is_err());
+    }
+    home.stop().await;
+    // Whoever is in the ledger has no keys any more.
+    let counted = home.directory.path().join("counted");
+    fs::create_dir_all(counted.join("keys")).expect("made");
+    let destroyed =
+        rapport::server::take_over_erasures(&counted, &home.data().join("keys/erasures")).expect("a ledger");
+    assert_eq!(gone, destroyed, "customers who are gone, and those whose keys are");
+    assert!(gone > 1, "nobody hung up late enough");
+}
