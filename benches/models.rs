@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use rapport::domain::limits::CONTRIBUTIONS_DEFAULT;
 use rapport::models::boosting::{self, Binned, Forest, Parameters};
 use rapport::models::clustering::{Clusters, Points};
 use rapport::models::evaluation::{Ranking, Scores, brier, expected_calibration_error, reliability};
@@ -156,19 +157,22 @@ fn print(name: &str, found: f64, unit: &str, target: Option<f64>) -> bool {
     reached
 }
 
-/// What it takes to turn a profile into an answer: features, score, and each reason with its value in words.
+/// What it takes to turn a profile into an answer: features, score, and the listed reasons with their values; as many as
+/// a batch lists where nobody asks for a number, and all.
 fn predictions() -> anyhow::Result<ExitCode> {
     const TURNS: usize = 20;
     let mut missed = false;
     for (law, kind, target) in [(Law::Additive, "logistic", 2.0), (Law::Together, "boosting", 20.0)] {
-        for traits in [0, 12] {
+        for (traits, limit) in
+            [(0, CONTRIBUTIONS_DEFAULT), (0, usize::MAX), (12, CONTRIBUTIONS_DEFAULT), (12, usize::MAX)]
+        {
             let company = Company::new(law, traits, SEED)?;
             let ask = || {
                 // A customer is asked about several times in a row: where a server answers, the profile has just been read
                 // from its bytes, and lies in the processor's memory.
                 let asked = company.states.iter().flat_map(|state| std::iter::repeat_n(state, TURNS));
                 let reasons =
-                    asked.map(|state| black_box(company.model.predict(state, company.now)).contributions.len());
+                    asked.map(|state| black_box(company.model.predict(state, company.now, limit)).contributions.len());
                 Ok::<usize, anyhow::Error>(reasons.sum())
             };
             let (reasons, took) = least_of_three(ask)?;

@@ -22,6 +22,7 @@ use rapport::domain::event::{Event, EventKey, EventTimes};
 use rapport::domain::fold;
 use rapport::domain::id::ProfileId;
 use rapport::domain::identifier::Identifier;
+use rapport::domain::limits::CONTRIBUTIONS_DEFAULT;
 use rapport::domain::money::{Currency, Money};
 use rapport::domain::payload::{LineItem, Payload, Purchase};
 use rapport::domain::profile::Profile;
@@ -163,12 +164,13 @@ fn agreement(
     Ok(adjusted_rand_index(&assigned[0], &assigned[1]))
 }
 
-/// What one prediction takes, with its features and reasons in words.
+/// What one prediction takes, with its features and as many reasons as a batch lists.
 fn predictions(model: &ChurnModel, timelines: &Timelines, table: &mut Table) {
     let states: Vec<_> = timelines.values().map(fold::refold).collect();
     let now = timelines.values().flatten().map(|event| event.times.event).max().unwrap_or(Timestamp::MIN);
     let began = Instant::now();
-    let reasons: usize = states.iter().map(|state| model.predict(state, now).contributions.len()).sum();
+    let reasons: usize =
+        states.iter().map(|state| model.predict(state, now, CONTRIBUTIONS_DEFAULT).contributions.len()).sum();
     let micros = began.elapsed().as_secs_f64() * 1e6 / states.len().max(1) as f64;
     let words = format!("{micros:.2} us, {:.1} reasons", reasons as f64 / states.len().max(1) as f64);
     table.note("one prediction of churn", words);

@@ -84,10 +84,10 @@ pub fn artifact(bytes: &[u8]) {
     let (state, now) = (State::default(), Timestamp::from_micros(1_772_366_400_000_000));
     let numbers = match artifact::decode(bytes).ok().or_else(|| artifact::decode(&artifact::seal(bytes)).ok()) {
         None => return,
-        Some(Model::Churn(model)) => vec![model.predict(&state, now).probability],
+        Some(Model::Churn(model)) => vec![model.predict(&state, now, usize::MAX).probability],
         Some(Model::Segments(model)) => vec![model.predict(&state, now).distance],
         Some(Model::Survey(model)) => {
-            let answer = model.predict(&state, now);
+            let answer = model.predict(&state, now, usize::MAX);
             vec![answer.predicted.low, answer.predicted.high]
         }
         Some(Model::Value(model)) => {

@@ -61,6 +61,9 @@ pub struct Read {
     pub at_least: Option<Revision>,
     /// See the customer as of this event time; `None` is now.
     pub as_of: Option<Timestamp>,
+    /// Reasons that an answer lists, the largest first, beside the one that sums up the others; `None` is all. Those that
+    /// nobody asked for are never put into words.
+    pub reasons: Option<usize>,
     /// What of the request could not be read, with something harmless in its place. The use case refuses it together
     /// with what it finds itself, so that a caller hears of all faults at once.
     pub faults: Violations,
@@ -70,6 +73,11 @@ impl Read {
     /// What the data are for.
     pub(super) fn purpose(&self) -> &str {
         if self.purpose.is_empty() { consent::SERVICE } else { &self.purpose }
+    }
+
+    /// Reasons that an answer lists.
+    pub(super) fn reasons(&self) -> usize {
+        self.reasons.unwrap_or(usize::MAX)
     }
 }
 

@@ -76,7 +76,7 @@ impl App {
             }
         }
         let serving = self.registry.serving(&caller.workspace);
-        let answers = answer(&serving, &found, Kinds::everything(&serving));
+        let answers = answer(&serving, &found, Kinds::everything(&serving), usize::MAX);
         let mut goes_on = tell(Exported::Prediction(Box::new(answers))).await;
         let histories = self.histories(&caller.workspace, &[&found.profile]).await?;
         let kept = self.history_kept(&caller.workspace).await?;

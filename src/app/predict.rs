@@ -127,7 +127,7 @@ impl App {
         read: &Read,
     ) -> Result<Prediction<Effort>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
-        let answer = effort_of(&self.registry.serving(&caller.workspace), &found);
+        let answer = effort_of(&self.registry.serving(&caller.workspace), &found, read.reasons());
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -142,7 +142,7 @@ impl App {
         read: &Read,
     ) -> Result<Prediction<With<ChurnPrediction>>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
-        let answer = churn(&self.registry.serving(&caller.workspace), &found)?;
+        let answer = churn(&self.registry.serving(&caller.workspace), &found, read.reasons())?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -157,7 +157,7 @@ impl App {
         read: &Read,
     ) -> Result<Prediction<With<SurveyPrediction>>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
-        let answer = satisfaction(&self.registry.serving(&caller.workspace), &found)?;
+        let answer = satisfaction(&self.registry.serving(&caller.workspace), &found, read.reasons())?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -184,7 +184,7 @@ impl App {
     pub async fn predict(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Prediction<Answer>> {
         let (found, revision) = self.get_profile(caller, customer, read).await?;
         let serving = self.registry.serving(&caller.workspace);
-        let answer = answer(&serving, &found, Kinds::everything(&serving));
+        let answer = answer(&serving, &found, Kinds::everything(&serving), read.reasons());
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
 
@@ -203,7 +203,7 @@ impl App {
         let revision = self.check_read(read)?;
         let serving = self.registry.serving(&caller.workspace);
         let kinds = Kinds::everything(&serving);
-        let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, kinds)));
+        let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, kinds, read.reasons())));
         self.find_each(caller, customers, read, answer_to).await?;
         Ok(revision)
     }
@@ -215,14 +215,14 @@ impl App {
     }
 }
 
-/// The answers that are asked for.
-pub(super) fn answer(serving: &Serving, found: &Found, kinds: Kinds) -> Answer {
+/// The answers that are asked for, each with so many `reasons`.
+pub(super) fn answer(serving: &Serving, found: &Found, kinds: Kinds, reasons: usize) -> Answer {
     Answer {
         profile: found.profile.id,
         segment: kinds.segment.then(|| segment(serving, found)),
-        effort: kinds.effort.then(|| effort_of(serving, found)),
-        churn: kinds.churn.then(|| churn(serving, found)),
-        satisfaction: kinds.satisfaction.then(|| satisfaction(serving, found)),
+        effort: kinds.effort.then(|| effort_of(serving, found, reasons)),
+        churn: kinds.churn.then(|| churn(serving, found, reasons)),
+        satisfaction: kinds.satisfaction.then(|| satisfaction(serving, found, reasons)),
         value: kinds.value.then(|| value(serving, found, None)),
     }
 }
@@ -233,24 +233,25 @@ pub(super) fn segment(serving: &Serving, found: &Found) -> Result<With<SegmentPr
     Ok(With { prediction, model: Arc::clone(&served.reference) })
 }
 
-fn churn(serving: &Serving, found: &Found) -> Result<With<ChurnPrediction>> {
+fn churn(serving: &Serving, found: &Found, reasons: usize) -> Result<With<ChurnPrediction>> {
     let served = serving.churn()?;
-    let prediction = served.model.predict(&found.profile.state, found.now);
+    let prediction = served.model.predict(&found.profile.state, found.now, reasons);
     Ok(With { prediction, model: Arc::clone(&served.reference) })
 }
 
 /// The effort by what customers answered where a model has learned from that, and by the index of behaviour elsewhere.
-fn effort_of(serving: &Serving, found: &Found) -> Effort {
+fn effort_of(serving: &Serving, found: &Found, reasons: usize) -> Effort {
+    let (state, now) = (&found.profile.state, found.now);
     let Some(served) = &serving.effort else {
-        return Effort { prediction: effort::predict(&found.profile.state, found.now), model: None };
+        return Effort { prediction: effort::predict(state, now, reasons), model: None };
     };
-    let prediction = effort::of_answer(served.model.predict(&found.profile.state, found.now));
+    let prediction = effort::predict_by_answers(&served.model, state, now, reasons);
     Effort { prediction, model: Some(Arc::clone(&served.reference)) }
 }
 
-fn satisfaction(serving: &Serving, found: &Found) -> Result<With<SurveyPrediction>> {
+fn satisfaction(serving: &Serving, found: &Found, reasons: usize) -> Result<With<SurveyPrediction>> {
     let served = serving.satisfaction()?;
-    let prediction = served.model.predict(&found.profile.state, found.now);
+    let prediction = served.model.predict(&found.profile.state, found.now, reasons);
     Ok(With { prediction, model: Arc::clone(&served.reference) })
 }
 

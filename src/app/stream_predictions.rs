@@ -104,7 +104,7 @@ impl Scan {
     fn answer(&self, found: Found) -> std::result::Result<Answer, (ProfileId, Error)> {
         let id = found.profile.id;
         let found = self.app.permit(&self.caller, found, &self.read).map_err(|error| (id, error))?;
-        Ok(answer(&self.serving, &found, self.kinds))
+        Ok(answer(&self.serving, &found, self.kinds, self.read.reasons()))
     }
 
     fn wants(&self, found: &Found) -> bool {

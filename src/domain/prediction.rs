@@ -159,17 +159,56 @@ pub struct Affinity {
     pub affinity: f64,
 }
 
-/// Sorts the reasons by size and folds those beyond `limit` into one named `other`, so that they still sum.
-pub fn largest(mut contributions: Vec<Contribution>, limit: usize) -> Vec<Contribution> {
-    contributions.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
-    if contributions.len() > limit {
-        let rest: f64 = contributions.drain(limit..).map(|contribution| contribution.contribution).sum();
-        contributions.push(Contribution {
-            feature: limits::OTHER.into(),
-            display_name: "everything else".into(),
-            value: Reading::Text(SmolStr::default()),
-            contribution: rest,
-        });
+/// Tells the `limit` largest parts of a score, the largest first, and folds the others into one reason named `other`, so
+/// that they still sum. Only what is listed is put into words: a score has many more parts than people read.
+pub fn largest<P: Copy + Ord>(
+    mut parts: Vec<(P, f64)>,
+    limit: usize,
+    tell: impl Fn(P, f64) -> Contribution,
+) -> Vec<Contribution> {
+    let larger_first = |a: &(P, f64), b: &(P, f64)| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0));
+    let mut rest = None;
+    if limit < parts.len() {
+        parts.select_nth_unstable_by(limit, larger_first);
+        rest = Some(parts.drain(limit..).map(|part| part.1).sum());
     }
-    contributions
+    parts.sort_unstable_by(larger_first);
+    let listed = parts.into_iter().map(|(part, contribution)| tell(part, contribution));
+    listed.chain(rest.map(everything_else)).collect()
+}
+
+fn everything_else(contribution: f64) -> Contribution {
+    Contribution {
+        feature: limits::OTHER.into(),
+        display_name: "everything else".into(),
+        value: Reading::Text(SmolStr::default()),
+        contribution,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tell(part: u8, contribution: f64) -> Contribution {
+        let name: SmolStr = char::from(part).to_string().into();
+        Contribution { feature: name.clone(), display_name: name, value: Reading::Unknown, contribution }
+    }
+
+    #[test]
+    fn the_largest_parts_are_told_and_the_others_are_summed() {
+        let parts = vec![(b'a', 1.0), (b'b', -3.0), (b'c', 0.5), (b'd', 3.0), (b'e', -0.25)];
+        let told = |limit| -> Vec<(String, f64)> {
+            let told = largest(parts.clone(), limit, tell).into_iter();
+            told.map(|reason| (reason.feature.into(), reason.contribution)).collect()
+        };
+        let named = |reasons: &[(&str, f64)]| -> Vec<(String, f64)> {
+            reasons.iter().map(|(name, contribution)| ((*name).to_owned(), *contribution)).collect()
+        };
+        let all = named(&[("b", -3.0), ("d", 3.0), ("a", 1.0), ("c", 0.5), ("e", -0.25)]);
+        assert_eq!((told(5), told(usize::MAX)), (all.clone(), all));
+        assert_eq!(told(2), named(&[("b", -3.0), ("d", 3.0), ("other", 1.25)]));
+        assert_eq!(told(0), named(&[("other", 1.25)]));
+        assert_eq!(largest(Vec::new(), 0, tell), []);
+    }
 }

@@ -158,7 +158,8 @@ mod tests {
         let bytes = include_bytes!("../../tests/data/model-1/churn");
         assert_eq!(bytes[4..6], 1u16.to_le_bytes());
         let Ok(Model::Churn(model)) = decode(bytes) else { panic!("format 1 is not read any more") };
-        let answers = shop(3, 9).into_iter().map(|(_, timeline)| model.predict(&state(&timeline), day(300.0)));
+        let answers =
+            shop(3, 9).into_iter().map(|(_, timeline)| model.predict(&state(&timeline), day(300.0), usize::MAX));
         let expected = [
             (0.8147481644406483, 1.3214522449204087),
             (0.9566479856821375, 2.81381539821193),

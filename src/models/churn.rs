@@ -14,7 +14,7 @@ use super::evaluation::Scores;
 use super::examples::{ChurnExamples, Example};
 use super::plan::Meaning;
 use super::schema::{Known, Schema};
-use crate::domain::prediction::{Band, ChurnPrediction, PredictionStatus};
+use crate::domain::prediction::{Band, ChurnPrediction, PredictionStatus, largest};
 use crate::domain::profile::State;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Map;
@@ -69,8 +69,9 @@ pub struct TrainedChurn {
 
 impl ChurnModel {
     /// The prediction for a customer at `now`. `INSUFFICIENT_DATA` for a customer who has no part in the question:
-    /// without a qualifying event, or for contractual churn without a live subscription.
-    pub fn predict(&self, state: &State, now: Timestamp) -> ChurnPrediction {
+    /// without a qualifying event, or for contractual churn without a live subscription. The `limit` largest reasons are
+    /// listed.
+    pub fn predict(&self, state: &State, now: Timestamp, limit: usize) -> ChurnPrediction {
         let view = self.meaning.view(state, now);
         if !self.meaning.concerns(state, &view) {
             return self.no_answer();
@@ -87,7 +88,9 @@ impl ChurnModel {
             horizon: self.meaning.horizon,
             baseline_log_odds: explanation.baseline,
             log_odds,
-            contributions: self.schema.reasons(explanation.parts, &known, (1.0, view.currency())),
+            contributions: largest(explanation.parts, limit, |position, part| {
+                self.schema.reason(position, &known, view.currency(), part)
+            }),
         }
     }
 

@@ -12,9 +12,9 @@
 //! Each signal has the share of the index that it has of `raw`. The weights follow the order that Dixon, Freeman and
 //! Toman (2010) found: having to come back, being handed on and switching channels cost more than the contact itself.
 
-use super::survey::BASELINE;
+use super::survey::{Source, SurveyModel};
 use crate::domain::limits;
-use crate::domain::prediction::{Band, Contribution, EffortPrediction, PredictionStatus, SurveyPrediction, largest};
+use crate::domain::prediction::{Band, Contribution, EffortPrediction, PredictionStatus, largest};
 use crate::domain::profile::State;
 use crate::domain::profile::support::{Episode, Signals, Support};
 use crate::domain::time::{Day, Timestamp};
@@ -70,11 +70,12 @@ const SLOW_DAYS_MAX: f64 = 30.0;
 /// A solution within a day is not slow.
 const PROMPT_DAYS: f64 = 1.0;
 
-/// The index of a customer at `now`; `INSUFFICIENT_DATA` without any contact or failed self-service.
-pub fn predict(state: &State, now: Timestamp) -> EffortPrediction {
+/// The index of a customer at `now` with its `limit` largest reasons; `INSUFFICIENT_DATA` without any contact or failed
+/// self-service.
+pub fn predict(state: &State, now: Timestamp, limit: usize) -> EffortPrediction {
     let concerns = concerns(&state.support, now.day());
-    let mut amounts = vec![0.0; SIGNALS.len()];
-    let mut raws = vec![0.0; SIGNALS.len()];
+    let mut amounts = [0.0; SIGNALS.len()];
+    let mut raws = [0.0; SIGNALS.len()];
     for (concern, weight) in &concerns {
         for (position, signal) in SIGNALS.iter().enumerate() {
             let amount = (signal.amount)(concern);
@@ -85,50 +86,40 @@ pub fn predict(state: &State, now: Timestamp) -> EffortPrediction {
     if amounts.iter().all(|amount| *amount <= 0.0) {
         return no_answer();
     }
-    answer(&amounts, &raws)
-}
-
-fn answer(amounts: &[f64], raws: &[f64]) -> EffortPrediction {
     let raw: f64 = raws.iter().sum();
     let saturated = -100.0 * (-raw).exp_m1();
     let share = if raw > 0.0 { saturated / raw } else { 0.0 };
-    let present = SIGNALS.iter().zip(amounts).zip(raws).filter(|((_, amount), _)| **amount > 0.0);
-    let contributions: Vec<Contribution> = present
-        .map(|((signal, amount), raw)| Contribution {
-            feature: signal.name.into(),
-            display_name: signal.display_name.into(),
-            value: (signal.format)(*amount).into(),
-            contribution: share * raw,
-        })
-        .collect();
-    let contributions = largest(contributions, SIGNALS.len());
+    let present = (0..SIGNALS.len()).filter(|signal| amounts[*signal] > 0.0);
+    let parts: Vec<(usize, f64)> = present.map(|signal| (signal, share * raws[signal])).collect();
     // The index is the sum of its reasons, so that they sum to it exactly.
-    let effort_index: f64 = contributions.iter().map(|contribution| contribution.contribution).sum();
-    let effort_index = effort_index.min(100.0);
-    let band = band(effort_index);
-    EffortPrediction { status: PredictionStatus::Ok, effort_index, predicted_ces: None, band, contributions }
+    let effort_index = parts.iter().map(|part| part.1).sum::<f64>().min(100.0);
+    let reason = |signal: usize, contribution| SIGNALS[signal].reason(amounts[signal], contribution);
+    EffortPrediction {
+        status: PredictionStatus::Ok,
+        effort_index,
+        predicted_ces: None,
+        band: band(effort_index),
+        contributions: largest(parts, limit, reason),
+    }
 }
 
-/// A predicted Customer Effort Score s as an index of 100 · (7 − s) / 6: 7, which is effortless, becomes 0.
-pub fn of_answer(answer: SurveyPrediction) -> EffortPrediction {
-    if answer.status == PredictionStatus::InsufficientData {
-        return no_answer();
-    }
+/// The Customer Effort Score s that a model expects, as an index of 100 · (7 − s) / 6: 7, which is effortless, becomes 0.
+/// The `limit` largest reasons are listed, on the same scale.
+pub fn predict_by_answers(model: &SurveyModel, state: &State, now: Timestamp, limit: usize) -> EffortPrediction {
     let index = |score: f64| INDEX_PER_POINT * (CES_EFFORTLESS - score);
-    let contribution = |reason: Contribution| Contribution {
-        contribution: match reason.feature.as_str() {
-            BASELINE => index(reason.contribution),
-            _ => -INDEX_PER_POINT * reason.contribution,
-        },
-        ..reason
-    };
+    let Some(answer) = model.answer(state, now) else { return no_answer() };
     let effort_index = index(answer.predicted.score).clamp(0.0, 100.0);
+    let on_scale = |(source, points): (Source, f64)| match source {
+        None => (source, index(points)),
+        Some(_) => (source, -INDEX_PER_POINT * points),
+    };
+    let parts = answer.parts().into_iter().map(on_scale).collect();
     EffortPrediction {
         status: PredictionStatus::Ok,
         effort_index,
         predicted_ces: Some(answer.predicted),
         band: band(effort_index),
-        contributions: answer.contributions.into_iter().map(contribution).collect(),
+        contributions: largest(parts, limit, |source, contribution| answer.reason(source, contribution)),
     }
 }
 
@@ -185,6 +176,17 @@ fn given_up(support: &Support) -> Signals {
     })
 }
 
+impl Signal {
+    fn reason(&self, amount: f64, contribution: f64) -> Contribution {
+        Contribution {
+            feature: self.name.into(),
+            display_name: self.display_name.into(),
+            value: (self.format)(amount).into(),
+            contribution,
+        }
+    }
+}
+
 impl Concern<'_> {
     fn came_from_self_service(&self) -> f64 {
         let failed_and_came = self.signals.self_service_failures > 0 && self.signals.contacts > 0;
@@ -238,7 +240,7 @@ mod tests {
     use crate::models::fixture::{contact, day, purchase, state};
 
     fn at(timeline: &[Event], now: f64) -> EffortPrediction {
-        predict(&state(timeline), day(now))
+        predict(&state(timeline), day(now), usize::MAX)
     }
 
     /// A contact with some of the frictions that a step can report itself.
@@ -253,24 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn a_predicted_score_is_shown_on_the_scale_of_the_index_and_its_reasons_still_sum() {
-        let reason = |feature: &'static str, contribution| Contribution {
-            feature: feature.into(),
-            display_name: "x".into(),
-            value: "x".to_owned().into(),
-            contribution,
-        };
-        let predicted = crate::domain::prediction::PredictedScore { score: 4.0, low: 2.5, high: 5.5 };
-        let contributions = vec![reason(BASELINE, 5.5), reason("support_contacts", -2.0), reason("purchases", 0.5)];
-        let found = of_answer(SurveyPrediction { status: PredictionStatus::Ok, predicted, contributions });
-        assert_eq!((found.effort_index, found.band, found.predicted_ces), (50.0, Band::Medium, Some(predicted)));
-        let sum: f64 = found.contributions.iter().map(|reason| reason.contribution).sum();
-        assert!((sum - 50.0).abs() < 1e-9 && found.contributions[1].contribution > 0.0, "{found:?}");
-    }
-
-    #[test]
     fn without_a_contact_or_a_failure_there_is_no_index() {
-        assert_eq!(predict(&State::default(), day(0.0)).status, PredictionStatus::InsufficientData);
+        assert_eq!(predict(&State::default(), day(0.0), 0).status, PredictionStatus::InsufficientData);
         assert_eq!(at(&[purchase(1.0, 5.0)], 2.0).status, PredictionStatus::InsufficientData);
         assert_eq!(at(&[contact(1.0, "web", ContactKind::SelfServiceFailure)], 2.0).status, PredictionStatus::Ok);
     }

@@ -134,45 +134,44 @@ impl SurveyModel {
 
     /// What a customer would answer who is asked after the last thing that happened. `INSUFFICIENT_DATA` for a customer
     /// without any event, and where nearly all who were asked had been in touch with support, for those who have not.
-    ///
-    /// The contributions are those of the score, each scaled by the same factor from log-odds to points of the scale, so
-    /// that they sum from the answer of the average respondent to that of this customer.
-    pub fn predict(&self, state: &State, now: Timestamp) -> SurveyPrediction {
+    /// The `limit` largest reasons are listed.
+    pub fn predict(&self, state: &State, now: Timestamp, limit: usize) -> SurveyPrediction {
+        let Some(answer) = self.answer(state, now) else { return no_answer() };
+        SurveyPrediction {
+            status: PredictionStatus::Ok,
+            predicted: answer.predicted,
+            contributions: largest(answer.parts(), limit, |part, points| answer.reason(part, points)),
+        }
+    }
+
+    /// The same in numbers; `None` where too little is known.
+    pub(super) fn answer<'a>(&'a self, state: &'a State, now: Timestamp) -> Option<Predicted<'a>> {
         let is_unknown = state.activity.events() == 0;
         if is_unknown || self.needs_contact && !has_contact(state, now) {
-            return no_answer();
+            return None;
         }
         let view = View::new(state, moment(state).unwrap_or(now), &[]);
         let known = self.scorer.look(&self.schema, &view);
         let explanation = self.scorer.explain(&known);
         let (log_odds, baseline) = (explanation.log_odds(), probability(explanation.baseline));
-        let predicted = probability(log_odds);
+        let share = probability(log_odds);
         let moved = log_odds - explanation.baseline;
         // A customer with nothing in particular has the slope of the curve instead of that of its chord.
-        let slope = if moved.abs() > 1e-9 { (predicted - baseline) / moved } else { baseline * (1.0 - baseline) };
-        let points = self.question.of_share(slope) - self.question.of_share(0.0);
-        let mut contributions = self.schema.reasons(explanation.parts, &known, (points, view.currency()));
-        contributions.push(self.baseline(self.question.of_share(baseline)));
-        let (low, high) = self.spread.around(predicted);
-        let count = contributions.len();
-        SurveyPrediction {
-            status: PredictionStatus::Ok,
+        let slope = if moved.abs() > 1e-9 { (share - baseline) / moved } else { baseline * (1.0 - baseline) };
+        let (low, high) = self.spread.around(share);
+        Some(Predicted {
             predicted: PredictedScore {
-                score: self.question.of_share(predicted),
+                score: self.question.of_share(share),
                 low: self.question.of_share(low),
                 high: self.question.of_share(high),
             },
-            contributions: largest(contributions, count),
-        }
-    }
-
-    fn baseline(&self, answer: f64) -> Contribution {
-        Contribution {
-            feature: BASELINE.into(),
-            display_name: "The average respondent".into(),
-            value: format!("{answer:.1}").into(),
-            contribution: answer,
-        }
+            average: self.question.of_share(baseline),
+            points: self.question.of_share(slope) - self.question.of_share(0.0),
+            log_odds: explanation.parts,
+            known,
+            currency: view.currency(),
+            schema: &self.schema,
+        })
     }
 
     /// The predicted share of known values.
@@ -186,6 +185,45 @@ impl SurveyModel {
     }
 }
 
+/// What a part of a predicted answer comes from: a feature by its position in the schema, or `None` for what the average
+/// respondent answers.
+pub(super) type Source = Option<usize>;
+
+/// A predicted answer whose reasons are numbers yet.
+pub(super) struct Predicted<'a> {
+    pub(super) predicted: PredictedScore,
+    /// What the average respondent answers.
+    pub(super) average: f64,
+    /// Points of the scale per log-odds, the same for all parts, so that they sum from the answer of the average
+    /// respondent to that of this customer.
+    points: f64,
+    log_odds: Vec<(usize, f64)>,
+    known: Vec<Option<f64>>,
+    currency: &'a str,
+    schema: &'a Schema,
+}
+
+impl Predicted<'_> {
+    /// What sums to the answer, in points of the scale.
+    pub(super) fn parts(&self) -> Vec<(Source, f64)> {
+        let moved = self.log_odds.iter().map(|(position, part)| (Some(*position), self.points * part));
+        std::iter::once((None, self.average)).chain(moved).collect()
+    }
+
+    /// A part in words. Its contribution may be in another unit than points.
+    pub(super) fn reason(&self, source: Source, contribution: f64) -> Contribution {
+        match source {
+            Some(position) => self.schema.reason(position, &self.known, self.currency, contribution),
+            None => Contribution {
+                feature: BASELINE.into(),
+                display_name: "The average respondent".into(),
+                value: format!("{:.1}", self.average).into(),
+                contribution,
+            },
+        }
+    }
+}
+
 /// When the last thing happened that was no answer to a survey. Customers are asked some time after something has happened,
 /// and answered about at any time: as of that moment both look alike, whatever the delay, and silence changes nothing.
 fn moment(state: &State) -> Option<Timestamp> {
@@ -195,7 +233,7 @@ fn moment(state: &State) -> Option<Timestamp> {
 
 /// Whether a customer has ever been in touch with support, or tried to help themselves and failed.
 fn has_contact(state: &State, now: Timestamp) -> bool {
-    effort::predict(state, now).status == PredictionStatus::Ok
+    effort::predict(state, now, 0).status == PredictionStatus::Ok
 }
 
 fn no_answer() -> SurveyPrediction {

@@ -10,7 +10,7 @@ use tonic::codegen::BoxStream;
 
 use super::call::Call;
 use super::convert::mask::Mask;
-use super::convert::prediction::{self, ContributionLimit};
+use super::convert::prediction;
 use super::convert::{audit, consent, event, merge};
 use super::pb;
 use super::pb::export_record::Record;
@@ -83,7 +83,7 @@ fn record(call: &Call, viewer: &Viewer<'_>, exported: Exported) -> Record {
         Exported::Consent(record) => Record::Consent(consent::record(&record)),
         Exported::Merge(record) => Record::Merge(merge::record(&record)),
         Exported::Prediction(answer) => {
-            let mut told = prediction::all(call, *answer, ContributionLimit::all());
+            let mut told = prediction::all(call, *answer);
             // That a model is not trained says nothing about the customer.
             told.errors.clear();
             Record::Prediction(told)

@@ -7,12 +7,12 @@ use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::convert::page::Budget;
-use super::convert::prediction::{self, ContributionLimit};
+use super::convert::prediction;
 use super::convert::{customer, read, segment, time};
 use super::pb::batch_predict_result::Result as Outcome;
 use super::pb::prediction_service_server::PredictionService;
 use super::{pb, status};
-use crate::app::{Answer, App, Error, PredictionBatch, Result};
+use crate::app::{Answer, App, Error, PredictionBatch, Read, Result};
 use crate::domain::id::ProfileId;
 use crate::domain::violation::Violations;
 
@@ -38,21 +38,23 @@ impl Predictions {
     async fn effort(&self, call: &Call, request: pb::PredictEffortRequest) -> Result<pb::PredictEffortResponse> {
         let mut violations = Violations::new();
         let customer = customer::from_pb(request.customer, "customer", &mut violations);
-        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_one(request.contribution_limit, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let predicted = self.app.predict_effort(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
-        Ok(pb::PredictEffortResponse { profile_id, revision, ..prediction::effort(predicted.answer, limit) })
+        Ok(pb::PredictEffortResponse { profile_id, revision, ..prediction::effort(predicted.answer) })
     }
 
     async fn churn(&self, call: &Call, request: pb::PredictChurnRequest) -> Result<pb::PredictChurnResponse> {
         let mut violations = Violations::new();
         let customer = customer::from_pb(request.customer, "customer", &mut violations);
-        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_one(request.contribution_limit, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let predicted = self.app.predict_churn(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
-        Ok(pb::PredictChurnResponse { profile_id, revision, ..prediction::churn(predicted.answer, limit) })
+        Ok(pb::PredictChurnResponse { profile_id, revision, ..prediction::churn(predicted.answer) })
     }
 
     async fn satisfaction(
@@ -62,15 +64,12 @@ impl Predictions {
     ) -> Result<pb::PredictSatisfactionResponse> {
         let mut violations = Violations::new();
         let customer = customer::from_pb(request.customer, "customer", &mut violations);
-        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_one(request.contribution_limit, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let predicted = self.app.predict_satisfaction(&call.caller, &customer, &read).await?;
         let (profile_id, revision) = (predicted.profile.to_string(), predicted.revision.to_string());
-        Ok(pb::PredictSatisfactionResponse {
-            profile_id,
-            revision,
-            ..prediction::satisfaction(predicted.answer, limit)
-        })
+        Ok(pb::PredictSatisfactionResponse { profile_id, revision, ..prediction::satisfaction(predicted.answer) })
     }
 
     async fn value(&self, call: &Call, request: pb::PredictValueRequest) -> Result<pb::PredictValueResponse> {
@@ -86,20 +85,22 @@ impl Predictions {
     async fn all(&self, call: &Call, request: pb::PredictRequest) -> Result<pb::PredictResponse> {
         let mut violations = Violations::new();
         let customer = customer::from_pb(request.customer, "customer", &mut violations);
-        let limit = ContributionLimit::of_one(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_one(request.contribution_limit, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let predicted = self.app.predict(&call.caller, &customer, &read).await?;
         let revision = predicted.revision.to_string();
-        Ok(pb::PredictResponse { revision, ..prediction::all(call, predicted.answer, limit) })
+        Ok(pb::PredictResponse { revision, ..prediction::all(call, predicted.answer) })
     }
 
     async fn batch(&self, call: &Call, request: pb::BatchPredictRequest) -> Result<pb::BatchPredictResponse> {
         let mut violations = Violations::new();
-        let limit = ContributionLimit::of_many(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_many(request.contribution_limit, &mut violations);
         let customers = customer::batch(request.customers, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let (mut results, mut budget) = (Vec::with_capacity(customers.len()), Budget::default());
-        let take = |answer| results.push(fitting(outcome(call, answer, limit), &mut budget));
+        let take = |answer| results.push(fitting(outcome(call, answer), &mut budget));
         let revision = self.app.batch_predict(&call.caller, customers, &read, take).await?;
         Ok(pb::BatchPredictResponse { results, revision: revision.to_string() })
     }
@@ -110,14 +111,15 @@ impl Predictions {
         request: pb::StreamPredictionsRequest,
     ) -> Result<BoxStream<pb::StreamPredictionsResponse>> {
         let mut violations = Violations::new();
-        let limit = ContributionLimit::of_many(request.contribution_limit, &mut violations);
+        let reasons = read::reasons_of_many(request.contribution_limit, &mut violations);
         let kinds = prediction::kinds(&request.kinds, &mut violations);
         let segment = segment::optional_id(request.segment_id, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
+        let read = Read { reasons, ..read };
         let batches = self.app.stream_predictions(&call.caller, segment, kinds, &read).await?;
         let call = call.clone();
         let messages = ReceiverStream::new(batches).map(move |batch| match batch {
-            Ok(batch) => Ok(message(&call, batch, limit)),
+            Ok(batch) => Ok(message(&call, batch)),
             Err(error) => Err(call.refuse(error)),
         });
         Ok(Box::pin(messages))
@@ -193,9 +195,9 @@ impl PredictionService for Predictions {
     }
 }
 
-fn outcome(call: &Call, answer: Result<Answer>, limit: ContributionLimit) -> pb::BatchPredictResult {
+fn outcome(call: &Call, answer: Result<Answer>) -> pb::BatchPredictResult {
     match answer {
-        Ok(answer) => result(call, answer, limit),
+        Ok(answer) => result(call, answer),
         Err(error) => {
             let outcome = Outcome::Error(call.item_error(error));
             pb::BatchPredictResult { result: Some(outcome), profile_id: String::new() }
@@ -203,13 +205,9 @@ fn outcome(call: &Call, answer: Result<Answer>, limit: ContributionLimit) -> pb:
     }
 }
 
-fn streamed(
-    call: &Call,
-    answer: std::result::Result<Answer, (ProfileId, Error)>,
-    limit: ContributionLimit,
-) -> pb::BatchPredictResult {
+fn streamed(call: &Call, answer: std::result::Result<Answer, (ProfileId, Error)>) -> pb::BatchPredictResult {
     match answer {
-        Ok(answer) => result(call, answer, limit),
+        Ok(answer) => result(call, answer),
         Err((profile, error)) => pb::BatchPredictResult {
             result: Some(Outcome::Error(call.item_error(error))),
             profile_id: profile.to_string(),
@@ -217,9 +215,9 @@ fn streamed(
     }
 }
 
-fn result(call: &Call, answer: Answer, limit: ContributionLimit) -> pb::BatchPredictResult {
+fn result(call: &Call, answer: Answer) -> pb::BatchPredictResult {
     let profile_id = answer.profile.to_string();
-    let outcome = Outcome::Prediction(prediction::all(call, answer, limit));
+    let outcome = Outcome::Prediction(prediction::all(call, answer));
     pb::BatchPredictResult { result: Some(outcome), profile_id }
 }
 
@@ -234,9 +232,9 @@ fn fitting(result: pb::BatchPredictResult, budget: &mut Budget) -> pb::BatchPred
 
 /// One message of a stream. It stays below what clients accept: the answers about one customer take at most 8 KiB
 /// with the largest number of contributions, and the use case gives at most 400 at a time.
-fn message(call: &Call, batch: PredictionBatch, limit: ContributionLimit) -> pb::StreamPredictionsResponse {
+fn message(call: &Call, batch: PredictionBatch) -> pb::StreamPredictionsResponse {
     pb::StreamPredictionsResponse {
-        results: batch.answers.into_iter().map(|answer| streamed(call, answer, limit)).collect(),
+        results: batch.answers.into_iter().map(|answer| streamed(call, answer)).collect(),
         revision: batch.revision.to_string(),
     }
 }

@@ -58,7 +58,7 @@ fn a_shop_can_be_learned_and_the_card_says_how_well() {
 fn reasons_sum_to_the_score() {
     let model = trained(60).model;
     for (_, timeline) in shop(50, 9) {
-        let answer = model.predict(&state(&timeline), day(400.0));
+        let answer = model.predict(&state(&timeline), day(400.0), usize::MAX);
         let sum: f64 = answer.contributions.iter().map(|contribution| contribution.contribution).sum();
         assert!((answer.baseline_log_odds + sum - answer.log_odds).abs() < 1e-9);
         assert!(answer.probability > 0.0 && answer.probability < 1.0);
@@ -76,7 +76,7 @@ fn serving_scores_a_customer_as_training_did() {
     let scored: std::collections::BTreeMap<u64, f64> = test.iter().map(|row| row.customer).zip(scores).collect();
     for (id, timeline) in customers {
         let known: Vec<_> = timeline.into_iter().filter(|event| event.times.event <= cutoff).collect();
-        let answer = model.predict(&state(&known), cutoff);
+        let answer = model.predict(&state(&known), cutoff, usize::MAX);
         let expected = scored.get(&CustomerKey::from(id).seeded(examples.plan.seed));
         assert_eq!(expected, (answer.status == PredictionStatus::Ok).then_some(&answer.probability));
     }
@@ -86,7 +86,7 @@ fn serving_scores_a_customer_as_training_did() {
 fn the_risk_grows_while_nothing_happens() {
     let model = trained(60).model;
     let timeline: Vec<_> = (0..10).map(|order| purchase(f64::from(order) * 10.0, 20.0)).collect();
-    let at = |now| model.predict(&state(&timeline), day(now));
+    let at = |now| model.predict(&state(&timeline), day(now), usize::MAX);
     assert!(at(200.0).probability > at(92.0).probability);
     assert_eq!(at(92.0).band, Band::Low);
 }
@@ -96,7 +96,7 @@ fn a_customer_of_whom_nothing_that_counts_is_known_gets_no_number() {
     let model = trained(60).model;
     let asked = state(&[contact(1.0, "chat", crate::domain::payload::ContactKind::Opened)]);
     for state in [State::default(), asked] {
-        let answer = model.predict(&state, day(2.0));
+        let answer = model.predict(&state, day(2.0), usize::MAX);
         assert_eq!(answer.status, PredictionStatus::InsufficientData);
         assert!(answer.contributions.is_empty());
     }
@@ -226,7 +226,7 @@ fn a_label_and_traits_make_a_model_whose_reasons_are_the_traits() {
     assert_eq!(left_out["excluded"], Value::Number(2.0), "the label and the household");
     let customer = |plan: &str| {
         let stated = [("plan", Value::Text(plan.to_owned())), ("fee", Value::Number(20.0))];
-        trained.model.predict(&state(&[identify(1.0, &stated)]), day(1.5))
+        trained.model.predict(&state(&[identify(1.0, &stated)]), day(1.5), usize::MAX)
     };
     let answer = customer("trial");
     let reason = answer.contributions.first().expect("reasons");
@@ -255,7 +255,7 @@ fn trees_tell_by_traits_too_and_give_one_reason_for_each() {
     let models = candidates::fit(&examples, &rows, &()).expect("enough data");
     let trees = models.iter().find(|model| model.kind() == "boosted_trees").expect("a challenger");
     let stated = [("plan", Value::Text("trial".to_owned()))];
-    let answer = trees.predict(&state(&[identify(1.0, &stated)]), day(1.5));
+    let answer = trees.predict(&state(&[identify(1.0, &stated)]), day(1.5), usize::MAX);
     let names: Vec<&str> = answer.contributions.iter().map(|reason| reason.feature.as_str()).collect();
     assert_eq!(names.iter().filter(|name| **name == "trait.plan").count(), 1, "{names:?}");
     let sum: f64 = answer.contributions.iter().map(|reason| reason.contribution).sum();
@@ -292,7 +292,7 @@ fn no_strange_trait_is_a_fault_of_the_training() {
     for number in 0..50 {
         let stated = strange(number);
         let stated: Vec<(&str, Value)> = stated.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-        let answer = model.predict(&state(&[identify(1.0, &stated)]), day(1.5));
+        let answer = model.predict(&state(&[identify(1.0, &stated)]), day(1.5), usize::MAX);
         assert!(answer.probability > 0.0 && answer.probability < 1.0 && answer.log_odds.is_finite());
         assert!(answer.contributions.iter().all(|reason| reason.contribution.is_finite()));
     }
@@ -365,14 +365,14 @@ fn every_kind_of_model_gives_reasons_that_sum_and_survives_its_bytes() {
         held(model.kind(), &Model::Churn(model.clone()), |model| {
             let Model::Churn(model) = model else { return String::new() };
             let answer = |(_, timeline): (_, Vec<Event>)| {
-                let answer = model.predict(&state(&timeline), day(300.0));
+                let answer = model.predict(&state(&timeline), day(300.0), usize::MAX);
                 format!("{:.9} {:.9}\n", answer.probability, answer.log_odds)
             };
             shop(9, 5).into_iter().map(answer).collect()
         });
         assert!(crate::models::evaluation::auc(&model.scores(&examples, &training)) > 0.75, "{model:?}");
         for (_, timeline) in shop(20, 9) {
-            let answer = model.predict(&state(&timeline), day(400.0));
+            let answer = model.predict(&state(&timeline), day(400.0), usize::MAX);
             let sum: f64 = answer.contributions.iter().map(|contribution| contribution.contribution).sum();
             assert!((answer.baseline_log_odds + sum - answer.log_odds).abs() < 1e-9);
             assert!(answer.contributions.iter().all(|reason| !reason.value.to_string().is_empty()) && sum != 0.0);

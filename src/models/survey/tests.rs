@@ -74,7 +74,7 @@ fn what_makes_answers_is_found_and_the_promised_share_of_later_answers_lies_with
     for trouble in 0..4 {
         let mut timeline = vec![purchase(NOW - 10.0, 200.0)];
         timeline.extend((0..trouble).map(|n| contact(NOW - 5.0 + f64::from(n), "phone", ContactKind::Escalated)));
-        let answer = trained.model.predict(&state(&timeline), day(NOW));
+        let answer = trained.model.predict(&state(&timeline), day(NOW), usize::MAX);
         let mean = 1.0 + 4.0 / (1.0 + (-sad(f64::from(trouble), 0.0)).exp());
         assert!((answer.predicted.score - mean).abs() < 0.3, "{trouble}: {answer:?}, {mean}");
     }
@@ -87,7 +87,7 @@ fn reasons_sum_to_the_answer_and_it_never_leaves_the_scale() {
             let customers = asked(1_200, kind, law);
             let trained = train(&answers(question, &customers), None, &()).expect("enough answers");
             for (_, timeline) in &customers[..40] {
-                let answer = trained.model.predict(&state(timeline), day(NOW));
+                let answer = trained.model.predict(&state(timeline), day(NOW), usize::MAX);
                 let sum: f64 = answer.contributions.iter().map(|reason| reason.contribution).sum();
                 let predicted = answer.predicted;
                 assert!((sum - predicted.score).abs() < 1e-9, "{answer:?}");
@@ -97,6 +97,31 @@ fn reasons_sum_to_the_answer_and_it_never_leaves_the_scale() {
             }
             let bytes = artifact::encode(&Model::Survey(trained.model.clone()));
             assert_eq!(artifact::decode(&bytes), Ok(Model::Survey(trained.model)));
+        }
+    }
+}
+
+#[test]
+fn a_predicted_score_is_shown_on_the_scale_of_the_index_and_its_reasons_still_sum() {
+    let customers = asked(1_200, SurveyKind::Ces, sad);
+    let model = train(&answers(Question::Effort, &customers), None, &()).expect("enough answers").model;
+    for (_, timeline) in &customers[..40] {
+        let state = state(timeline);
+        let answer = model.predict(&state, day(NOW), usize::MAX);
+        for limit in [0, 2, usize::MAX] {
+            let found = effort::predict_by_answers(&model, &state, day(NOW), limit);
+            let index = 100.0 / 6.0 * (7.0 - answer.predicted.score);
+            assert!((found.effort_index - index).abs() < 1e-9, "{found:?}");
+            assert_eq!(found.predicted_ces, Some(answer.predicted));
+            let sum: f64 = found.contributions.iter().map(|reason| reason.contribution).sum();
+            assert!((sum - index).abs() < 1e-9, "{limit}: {found:?}");
+            assert!(found.contributions.len() <= limit.saturating_add(1), "{limit}: {found:?}");
+        }
+        // What makes an answer better makes the index lower; the average alone keeps its sign.
+        let found = effort::predict_by_answers(&model, &state, day(NOW), usize::MAX);
+        for reason in answer.contributions.iter().filter(|reason| reason.feature != BASELINE) {
+            let shown = found.contributions.iter().find(|shown| shown.feature == reason.feature).expect("it is listed");
+            assert!((shown.contribution + 100.0 / 6.0 * reason.contribution).abs() < 1e-9, "{shown:?}");
         }
     }
 }
@@ -136,7 +161,7 @@ fn what_customers_state_of_themselves_explains_answers_with_one_reason_for_each_
     assert!(trained.promote && value(&trained.card, "r2") > 0.4, "{:?}", trained.card);
     let answer_of = |plan: &str| {
         let stated = identify(NOW - 10.0, &[("plan", Value::Text(plan.to_owned()))]);
-        trained.model.predict(&state(&[stated]), day(NOW))
+        trained.model.predict(&state(&[stated]), day(NOW), usize::MAX)
     };
     for (plan, mean, said) in [("basic", 0.2, "basic"), ("pro", 0.5, "pro"), ("never heard of", 0.5, "other")] {
         let answer = answer_of(plan);
@@ -173,7 +198,7 @@ fn the_fixture_of_answers_answers_as_it_did() {
     held("survey", &Model::Survey(satisfaction(&customers).expect("enough answers").model), |model| {
         let Model::Survey(model) = model else { return String::new() };
         let answer = |(_, timeline): &Customer| {
-            let answer = model.predict(&state(timeline), day(NOW));
+            let answer = model.predict(&state(timeline), day(NOW), usize::MAX);
             let (predicted, reason) = (answer.predicted, &answer.contributions[0]);
             let (feature, value) = (&reason.feature, &reason.value);
             format!("{:.9} {:.9} {:.9} {feature} {value}\n", predicted.score, predicted.low, predicted.high)
@@ -224,7 +249,7 @@ fn the_same_answers_make_the_same_model_whatever_the_profile_ids() {
 #[test]
 fn nobody_is_told_an_answer_about_whom_nothing_is_known() {
     let calm = [purchase(NOW - 10.0, 200.0)];
-    let status = |model: &SurveyModel, timeline: &[Event]| model.predict(&state(timeline), day(NOW)).status;
+    let status = |model: &SurveyModel, timeline: &[Event]| model.predict(&state(timeline), day(NOW), usize::MAX).status;
     let asked_all = satisfaction(&asked(800, SurveyKind::Csat, sad)).expect("enough answers").model;
     assert_eq!(status(&asked_all, &calm), PredictionStatus::Ok, "a quarter of those asked had no trouble");
     assert_eq!(status(&asked_all, &[]), PredictionStatus::InsufficientData);
@@ -239,7 +264,7 @@ fn nobody_is_told_an_answer_about_whom_nothing_is_known() {
 fn neither_silence_nor_the_delay_of_the_survey_changes_what_a_customer_would_answer() {
     let model = satisfaction(&asked(800, SurveyKind::Csat, sad)).expect("enough answers").model;
     let timeline = [purchase(50.0, 200.0), contact(55.0, "phone", ContactKind::Escalated)];
-    let at = |timeline: &[Event], now| model.predict(&state(timeline), day(now)).predicted.score;
+    let at = |timeline: &[Event], now| model.predict(&state(timeline), day(now), usize::MAX).predicted.score;
     assert_eq!(at(&timeline, 56.0), at(&timeline, 390.0));
     let mut more = timeline.to_vec();
     more.push(contact(57.0, "phone", ContactKind::Escalated));

@@ -2,50 +2,14 @@
 
 use super::{model, time};
 use crate::app::{Answer, Effort, Error, Kinds, With};
-use crate::domain::limits;
 use crate::domain::model::{ModelKind, ModelRef};
 use crate::domain::prediction::{
     Band, ChurnPrediction, Contribution, PredictedScore, PredictionStatus, SegmentPrediction, SurveyPrediction,
-    ValuePrediction, largest,
+    ValuePrediction,
 };
 use crate::domain::violation::Violations;
 use crate::rpc::call::Call;
 use crate::rpc::pb;
-
-/// How many contributions an answer lists, beside the one that sums the rest.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::rpc) struct ContributionLimit(usize);
-
-impl ContributionLimit {
-    /// As many as there are.
-    pub(in crate::rpc) fn all() -> Self {
-        Self(usize::MAX)
-    }
-
-    /// The limit of an answer about one customer: 0 is all.
-    pub(in crate::rpc) fn of_one(sent: i32, violations: &mut Violations) -> Self {
-        Self(Self::parse(sent, violations).unwrap_or(usize::MAX))
-    }
-
-    /// The limit of an answer about many customers: 0 is a few, and there is a largest one.
-    pub(in crate::rpc) fn of_many(sent: i32, violations: &mut Violations) -> Self {
-        let limit = Self::parse(sent, violations).unwrap_or(limits::CONTRIBUTIONS_DEFAULT);
-        Self(limit.min(limits::CONTRIBUTIONS_MAX))
-    }
-
-    /// The limit that was sent, if one was; a negative one is a violation.
-    fn parse(sent: i32, violations: &mut Violations) -> Option<usize> {
-        let limit = usize::try_from(sent);
-        if limit.is_err() {
-            violations.add("contribution_limit", "must not be negative");
-        }
-        limit.ok().filter(|limit| *limit > 0)
-    }
-
-    fn apply(self, contributions: Vec<Contribution>) -> Vec<pb::Contribution> {
-        largest(contributions, self.0).into_iter().map(contribution).collect()
-    }
-}
 
 /// The segment of a customer.
 pub(in crate::rpc) fn segment(answer: With<SegmentPrediction>) -> pb::PredictSegmentResponse {
@@ -70,7 +34,7 @@ pub(in crate::rpc) fn segment(answer: With<SegmentPrediction>) -> pb::PredictSeg
 }
 
 /// The effort of a customer. The index of behaviour is no predicted score, whose figures stay 0 then.
-pub(in crate::rpc) fn effort(answer: Effort, limit: ContributionLimit) -> pb::PredictEffortResponse {
+pub(in crate::rpc) fn effort(answer: Effort) -> pb::PredictEffortResponse {
     let Effort { prediction: answer, model } = answer;
     let basis = match (answer.status, answer.predicted_ces) {
         (PredictionStatus::InsufficientData, _) => pb::EffortBasis::Unspecified,
@@ -83,7 +47,7 @@ pub(in crate::rpc) fn effort(answer: Effort, limit: ContributionLimit) -> pb::Pr
         basis: basis.into(),
         effort_index: answer.effort_index,
         band: band(answer.status, answer.band).into(),
-        contributions: limit.apply(answer.contributions),
+        contributions: reasons(answer.contributions),
         predicted_ces: predicted.score,
         low: predicted.low,
         high: predicted.high,
@@ -93,17 +57,14 @@ pub(in crate::rpc) fn effort(answer: Effort, limit: ContributionLimit) -> pb::Pr
 }
 
 /// The satisfaction of a customer.
-pub(in crate::rpc) fn satisfaction(
-    answer: With<SurveyPrediction>,
-    limit: ContributionLimit,
-) -> pb::PredictSatisfactionResponse {
+pub(in crate::rpc) fn satisfaction(answer: With<SurveyPrediction>) -> pb::PredictSatisfactionResponse {
     let SurveyPrediction { status, predicted: PredictedScore { score, low, high }, contributions } = answer.prediction;
     pb::PredictSatisfactionResponse {
         status: status_to_pb(status).into(),
         predicted_csat: score,
         low,
         high,
-        contributions: limit.apply(contributions),
+        contributions: reasons(contributions),
         model: model_of(&answer.model),
         ..Default::default()
     }
@@ -131,7 +92,7 @@ pub(in crate::rpc) fn value(answer: With<ValuePrediction>) -> pb::PredictValueRe
 }
 
 /// The churn of a customer. Where too little is known all figures are 0, so that none is taken for an answer.
-pub(in crate::rpc) fn churn(answer: With<ChurnPrediction>, limit: ContributionLimit) -> pb::PredictChurnResponse {
+pub(in crate::rpc) fn churn(answer: With<ChurnPrediction>) -> pb::PredictChurnResponse {
     let churn = answer.prediction;
     let unanswered = pb::PredictChurnResponse {
         status: status_to_pb(churn.status).into(),
@@ -147,16 +108,16 @@ pub(in crate::rpc) fn churn(answer: With<ChurnPrediction>, limit: ContributionLi
             horizon: Some(time::duration_to_pb(churn.horizon)),
             baseline_log_odds: churn.baseline_log_odds,
             log_odds: churn.log_odds,
-            contributions: limit.apply(churn.contributions),
+            contributions: reasons(churn.contributions),
             ..unanswered
         },
     }
 }
 
 /// All answers about a customer; a part that has none says why in `errors`.
-pub(in crate::rpc) fn all(call: &Call, answer: Answer, limit: ContributionLimit) -> pb::PredictResponse {
+pub(in crate::rpc) fn all(call: &Call, answer: Answer) -> pb::PredictResponse {
     let mut response = pb::PredictResponse {
-        effort: answer.effort.map(|answer| effort(answer, limit)),
+        effort: answer.effort.map(effort),
         profile_id: answer.profile.to_string(),
         ..Default::default()
     };
@@ -169,12 +130,12 @@ pub(in crate::rpc) fn all(call: &Call, answer: Answer, limit: ContributionLimit)
         None => {}
     }
     match answer.churn {
-        Some(Ok(answer)) => response.churn = Some(churn(answer, limit)),
+        Some(Ok(answer)) => response.churn = Some(churn(answer)),
         Some(Err(error)) => failed(pb::ModelKind::Churn, error),
         None => {}
     }
     match answer.satisfaction {
-        Some(Ok(answer)) => response.satisfaction = Some(satisfaction(answer, limit)),
+        Some(Ok(answer)) => response.satisfaction = Some(satisfaction(answer)),
         Some(Err(error)) => failed(pb::ModelKind::Satisfaction, error),
         None => {}
     }
@@ -233,11 +194,12 @@ fn band(status: PredictionStatus, band: Band) -> pb::Band {
     }
 }
 
-fn contribution(contribution: Contribution) -> pb::Contribution {
-    pb::Contribution {
-        feature: contribution.feature.into(),
-        display_name: contribution.display_name.into(),
-        value: contribution.value.to_string(),
-        contribution: contribution.contribution,
-    }
+fn reasons(contributions: Vec<Contribution>) -> Vec<pb::Contribution> {
+    let reason = |reason: Contribution| pb::Contribution {
+        feature: reason.feature.into(),
+        display_name: reason.display_name.into(),
+        value: reason.value.to_string(),
+        contribution: reason.contribution,
+    };
+    contributions.into_iter().map(reason).collect()
 }
