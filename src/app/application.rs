@@ -9,6 +9,7 @@ use super::failed_looks::FailedLooks;
 use super::figures::EventCounts;
 use super::keyring::{DigestKey, Keyring};
 use super::lanes::Lanes;
+use super::privacy_rules::KeptRules;
 use super::refusals::Refusals;
 use super::registry::Registry;
 use super::resolvers::Resolvers;
@@ -28,6 +29,7 @@ pub struct App {
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) privacy_rules: Arc<KeptRules>,
     pub(super) event_counts: Arc<EventCounts>,
     pub(super) gathering: Arc<Gathering>,
     pub(super) keyring: Arc<Keyring>,
@@ -59,6 +61,7 @@ impl App {
             resolvers: Arc::default(),
             lanes: Arc::default(),
             refusals: Arc::default(),
+            privacy_rules: Arc::default(),
             event_counts: Arc::default(),
             gathering: Arc::default(),
             keyring: Arc::new(Keyring::new(digest_key)),
@@ -67,6 +70,7 @@ impl App {
         };
         app.erase_again().await?;
         app.load_keys().await?;
+        app.load_privacy_rules().await?;
         app.load_models().await?;
         app.end_interrupted_runs().await?;
         Ok(app)

@@ -40,6 +40,11 @@ impl Concern {
         }
     }
 
+    /// The name of the method, without one where nobody records the call.
+    pub(super) fn method(&self) -> &str {
+        self.0.as_ref().map_or("", |told| told.method.as_str())
+    }
+
     /// Whether the call is about one customer.
     pub(super) fn has_subject(&self) -> bool {
         self.0.as_ref().is_some_and(|told| told.subject.get().is_some())

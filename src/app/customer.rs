@@ -6,7 +6,6 @@ use super::application::App;
 use super::concern::Concern;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::access::{Principal, Scope, Scopes};
-use crate::domain::consent;
 use crate::domain::history::Whole;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
@@ -55,7 +54,7 @@ pub enum CustomerRef {
 /// How a read wants to read.
 #[derive(Debug, Clone, Default)]
 pub struct Read {
-    /// What the data are for; empty is the service itself.
+    /// What the data are for; empty is what the workspace says of the method.
     pub purpose: String,
     /// See at least this commit.
     pub at_least: Option<Revision>,
@@ -70,11 +69,6 @@ pub struct Read {
 }
 
 impl Read {
-    /// What the data are for.
-    pub(super) fn purpose(&self) -> &str {
-        if self.purpose.is_empty() { consent::SERVICE } else { &self.purpose }
-    }
-
     /// Reasons that an answer lists.
     pub(super) fn reasons(&self) -> usize {
         self.reasons.unwrap_or(usize::MAX)
@@ -133,7 +127,8 @@ impl App {
 
     /// The customer, where their consent covers what the read is for. It counts as of now, also for a read of the past.
     pub(super) fn permit(&self, caller: &Caller, found: Found, read: &Read) -> Result<Found> {
-        let purpose = read.purpose();
+        let rules = self.privacy_rules.of(&caller.workspace);
+        let purpose = if read.purpose.is_empty() { rules.purpose_of(caller.concern.method()) } else { &read.purpose };
         caller.concern.is_for(purpose);
         if found.profile.consents.allow(purpose, self.context.now()) {
             return Ok(found);
@@ -143,11 +138,6 @@ impl App {
             self.note_left_out(caller);
         }
         Err(Error::Forbidden(Reason::ConsentDenied { purpose: purpose.to_owned() }))
-    }
-
-    /// Whether a training, or a look at how models do, may take in a customer.
-    pub(super) fn may_learn_from(&self, profile: &Profile) -> bool {
-        profile.consents.allow(consent::SERVICE, self.context.now())
     }
 
     /// Reads one customer for what the read says.

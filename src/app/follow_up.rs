@@ -242,7 +242,7 @@ impl Look {
             let mut profiles = self.runtime.block_on(scan)?;
             let Some(last) = profiles.last() else { return Ok(()) };
             after = Some(last.id);
-            profiles.retain(|profile| self.app.may_learn_from(profile));
+            profiles.retain(|profile| self.app.may_learn_from(&self.workspace, profile));
             look(&profiles)?;
         }
     }

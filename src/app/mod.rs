@@ -34,6 +34,7 @@ mod list_rejections;
 mod merge_profiles;
 mod page;
 mod predict;
+mod privacy_rules;
 mod project;
 mod record_consent;
 mod refusals;

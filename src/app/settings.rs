@@ -12,6 +12,7 @@ use super::request::Repeat;
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::money::Currency;
+use crate::domain::privacy_rules::PrivacyRules;
 use crate::domain::settings::{ChurnKind, Settings};
 use crate::domain::violation::Violations;
 use crate::store::{Precondition, Versioned};
@@ -21,6 +22,8 @@ use crate::store::{Precondition, Versioned};
 pub struct SettingsView {
     /// The settings in force.
     pub settings: Settings,
+    /// What is decided about the use of customers' data.
+    pub privacy: PrivacyRules,
     /// Names this state of them; changes with every change.
     pub etag: String,
     /// What was read, or written.
@@ -42,6 +45,12 @@ pub struct SettingsChange {
     pub default_phone_region: Option<String>,
     /// How much sources count.
     pub source_priorities: Option<BTreeMap<String, i32>>,
+    /// What models may learn from.
+    pub training_purpose: Option<String>,
+    /// What reads are for that do not say it.
+    pub method_purposes: Option<BTreeMap<String, String>>,
+    /// Whether whoever was forgotten may come back as somebody new.
+    pub erased_may_return: Option<bool>,
     /// The state that the caller has seen; empty is any.
     pub etag: String,
 }
@@ -54,7 +63,8 @@ impl App {
     pub async fn get_settings(&self, caller: &Caller, at_least: Option<Revision>) -> Result<SettingsView> {
         let revision = self.require_revision(at_least)?;
         let stored = self.stored_settings(&caller.workspace).await?;
-        Ok(SettingsView { settings: stored.value, etag: stored.revision.to_string(), revision })
+        let privacy = self.stored_privacy_rules(&caller.workspace).await?;
+        Ok(SettingsView { settings: stored.value, privacy, etag: stored.revision.to_string(), revision })
     }
 
     /// Changes settings, all named ones or none.
@@ -69,8 +79,13 @@ impl App {
     ) -> Result<SettingsView> {
         let named = match self.find_repeat(caller, request_id, "UpdateSettings", &change).await? {
             Repeat::No(named) => named,
+            Repeat::Yes(RequestResult::AllSettings(settings, privacy), revision) => {
+                return Ok(SettingsView { settings, privacy, etag: revision.to_string(), revision });
+            }
+            // As the release before recorded it, which had no rules.
             Repeat::Yes(RequestResult::Settings(settings), revision) => {
-                return Ok(SettingsView { settings, etag: revision.to_string(), revision });
+                let privacy = PrivacyRules::default();
+                return Ok(SettingsView { settings, privacy, etag: revision.to_string(), revision });
             }
             Repeat::Yes(..) => return Err(Error::AlreadyExists(Reason::RequestIdReused)),
         };
@@ -78,17 +93,26 @@ impl App {
         if !change.etag.is_empty() && change.etag != stored.revision.to_string() {
             return Err(Error::Conflict(Reason::EtagMismatch));
         }
-        let settings = change.apply(stored.value);
+        let before = self.stored_privacy_rules(&caller.workspace).await?;
+        let (settings, privacy) = change.apply(stored.value, before.clone());
         let mut violations = Violations::new();
-        violations.within("settings", |violations| settings.check(violations));
+        violations.within("settings", |violations| {
+            settings.check(violations);
+            privacy.check(violations);
+        });
         Invalid::check(violations)?;
         let mut commit = self.new_commit(caller);
         let seen = (stored.revision != Revision::default()).then_some(stored.revision);
         commit.preconditions.push(Precondition::Document(DocumentKey::settings(), seen));
+        // The settings are written whatever changes, so that their revision stands for all of it.
         commit.facts.push(Fact::Document(Document::Settings(settings.clone())));
-        named.record(RequestResult::Settings(settings.clone()), &mut commit);
+        if privacy != before {
+            commit.facts.push(Fact::Document(Document::PrivacyRules(privacy.clone())));
+        }
+        named.record(RequestResult::AllSettings(settings.clone(), privacy.clone()), &mut commit);
         let revision = self.store.commit(commit).await?;
-        Ok(SettingsView { settings, etag: revision.to_string(), revision })
+        self.privacy_rules.put(&caller.workspace, revision, privacy.clone());
+        Ok(SettingsView { settings, privacy, etag: revision.to_string(), revision })
     }
 
     /// The stored settings, or the defaults at revision 0.
@@ -97,6 +121,14 @@ impl App {
         Ok(match stored {
             Some(Versioned { revision, value: Document::Settings(value) }) => Versioned { revision, value },
             _ => Versioned { revision: Revision::default(), value: Settings::default() },
+        })
+    }
+
+    async fn stored_privacy_rules(&self, workspace: &WorkspaceId) -> Result<PrivacyRules> {
+        let stored = self.store.document(workspace, &DocumentKey::privacy_rules()).await?;
+        Ok(match stored.map(|stored| stored.value) {
+            Some(Document::PrivacyRules(rules)) => rules,
+            _ => PrivacyRules::default(),
         })
     }
 
@@ -110,13 +142,16 @@ impl App {
 }
 
 impl SettingsChange {
-    fn apply(self, mut settings: Settings) -> Settings {
+    fn apply(self, mut settings: Settings, mut privacy: PrivacyRules) -> (Settings, PrivacyRules) {
         settings.churn.kind = self.churn_kind.unwrap_or(settings.churn.kind);
         settings.churn.horizon = self.churn_horizon.unwrap_or(settings.churn.horizon);
         settings.churn.qualifying_events = self.qualifying_events.unwrap_or(settings.churn.qualifying_events);
         settings.currency = self.currency.unwrap_or(settings.currency);
         settings.source_priorities = self.source_priorities.unwrap_or(settings.source_priorities);
         settings.default_phone_region = self.default_phone_region.unwrap_or(settings.default_phone_region);
-        settings
+        privacy.training_purpose = self.training_purpose.unwrap_or(privacy.training_purpose);
+        privacy.method_purposes = self.method_purposes.unwrap_or(privacy.method_purposes);
+        privacy.erased_may_return = self.erased_may_return.unwrap_or(privacy.erased_may_return);
+        (settings, privacy)
     }
 }

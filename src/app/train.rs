@@ -298,7 +298,7 @@ impl Job {
         Part { live: &self.live, from, share }
     }
 
-    /// Shows `look` every customer whom the service may look at, some at a time.
+    /// Shows `look` every customer whom models may learn from, some at a time.
     pub(super) fn for_each_profile(
         &self,
         progress: Part<'_>,
@@ -310,7 +310,7 @@ impl Job {
             let mut profiles = self.runtime.block_on(scan).map_err(super::Error::from)?;
             let Some(last) = profiles.last() else { return Ok(()) };
             after = Some(last.id);
-            profiles.retain(|profile| self.app.may_learn_from(profile));
+            profiles.retain(|profile| self.app.may_learn_from(&self.caller.workspace, profile));
             seen += profiles.len() as f64;
             look(&profiles)?;
             // How many there are is not known beforehand; the bar slows down rather than jumps back.

@@ -59,7 +59,7 @@ pub struct Standing {
 impl ConsentRecord {
     /// Checks everything that the types do not already rule out.
     pub fn check(&self, now: Timestamp, violations: &mut Violations) {
-        check_purpose(&self.standing.purpose, violations);
+        check_purpose("purpose", &self.standing.purpose, violations);
         violations.check_required_text("source", &self.source, limits::NAME_BYTES);
         violations.check_text("proof", &self.proof, limits::REASON_BYTES);
         if self.standing.time > now.plus(limits::CLOCK_SKEW) {
@@ -72,11 +72,11 @@ impl ConsentRecord {
 }
 
 /// Purposes are names that people type and compare, so that there is one spelling of each.
-fn check_purpose(purpose: &str, violations: &mut Violations) {
+pub(super) fn check_purpose(field: &str, purpose: &str, violations: &mut Violations) {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte);
     if purpose.is_empty() || purpose.len() > limits::PURPOSE_BYTES || !purpose.bytes().all(is_word) {
         let bytes = limits::PURPOSE_BYTES;
-        violations.add("purpose", format!("must be 1 to {bytes} of a-z, 0-9, '_', '-' and '.'"));
+        violations.add(field, format!("must be 1 to {bytes} of a-z, 0-9, '_', '-' and '.'"));
     }
 }
 

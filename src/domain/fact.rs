@@ -16,6 +16,7 @@ use super::identifier::Identifier;
 use super::identity::{Demotion, Release};
 use super::merge::MergeRecord;
 use super::model::{ModelKind, ModelRecord, ModelVersion};
+use super::privacy_rules::PrivacyRules;
 use super::profile::part::Link;
 use super::rejection::Rejections;
 use super::settings::Settings;
@@ -164,6 +165,8 @@ pub enum Document {
     Erasure(Erasure),
     /// An identifier of a forgotten customer.
     Tombstone(Tombstone),
+    /// What the workspace decides about the use of its customers' data. Only ever changed together with the settings.
+    PrivacyRules(PrivacyRules),
 }
 
 /// A request that was carried out under a name of the caller's.
@@ -184,7 +187,7 @@ pub enum RequestResult {
     TrainingRun(RunId),
     /// A model that was activated.
     Model(ModelVersion),
-    /// The settings as they were after it.
+    /// The settings as they were after it, the rules of privacy apart.
     Settings(Settings),
     /// A merge of profiles.
     Merge(MergeId),
@@ -198,6 +201,8 @@ pub enum RequestResult {
     ApiKey(String),
     /// An erasure.
     Erasure(Uuid),
+    /// The settings as they were after it.
+    AllSettings(Settings, PrivacyRules),
 }
 
 /// Names a document within its workspace.
@@ -247,12 +252,19 @@ pub enum DocumentKind {
     Erasure = 16,
     /// [`Document::Tombstone`].
     Tombstone = 17,
+    /// [`Document::PrivacyRules`].
+    PrivacyRules = 18,
 }
 
 impl DocumentKey {
     /// The key of the settings.
     pub fn settings() -> Self {
         Self { kind: DocumentKind::Settings, name: String::new() }
+    }
+
+    /// The key of the rules of privacy.
+    pub fn privacy_rules() -> Self {
+        Self { kind: DocumentKind::PrivacyRules, name: String::new() }
     }
 
     /// The key of the horizon.
@@ -349,6 +361,7 @@ impl Document {
     pub fn key(&self) -> DocumentKey {
         match self {
             Self::Settings(_) => DocumentKey::settings(),
+            Self::PrivacyRules(_) => DocumentKey::privacy_rules(),
             Self::Horizon(_) => DocumentKey::horizon(),
             Self::TrainingRun(run) => DocumentKey::training_run(run.id),
             Self::Model(model) => DocumentKey::model(&model.reference.version),

@@ -60,6 +60,8 @@ pub const MERGE_SOURCES: usize = 50;
 pub const PROFILE_PARTS: usize = 1_000;
 /// Why an operator merges or unmerges, in words.
 pub const REASON_BYTES: usize = 1_024;
+/// Methods whose purpose a workspace sets.
+pub const METHOD_PURPOSES: usize = 100;
 /// Sources whose priority a workspace sets.
 pub const SOURCE_PRIORITIES: usize = 100;
 /// Priorities of sources.

@@ -27,6 +27,7 @@ pub mod money;
 pub mod payload;
 pub mod phone;
 pub mod prediction;
+pub mod privacy_rules;
 pub mod profile;
 pub mod projection;
 pub mod reading;

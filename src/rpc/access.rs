@@ -1,12 +1,16 @@
 //! What each method asks of whoever calls it, and what the audit log says of its calls: one table, and what is not in it is
 //! not served.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
 
 use crate::domain::access::Scope::{
     self, Admin, EventsWrite, PredictionsRead, PrivacyWrite, ProfilesRead, TrainingWrite,
 };
 use crate::domain::access::Scopes;
+use crate::rpc::pb;
 
 /// What a method asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,25 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
     METHODS.iter().map(|(path, ..)| *path)
 }
 
+/// Whether a method, by its name in the audit log, reads customers for a purpose that its caller may leave out.
+pub(super) fn reads_for_a_purpose(name: &str) -> bool {
+    PURPOSEFUL.contains(name)
+}
+
+/// Read once from the contract's own descriptors: the reads whose request has a purpose.
+static PURPOSEFUL: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let Ok(pool) = DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET) else { return HashSet::new() };
+    let methods = METHODS.iter().filter(|(_, _, audit)| matches!(audit, Audit::Alike | Audit::Begun));
+    let has_purpose = |path: &str| {
+        let (service, method) = path.split_once('/')?;
+        let service = pool.get_service_by_name(service)?;
+        let method = service.methods().find(|found| found.name() == method)?;
+        method.input().get_field_by_name("purpose").map(drop)
+    };
+    let names = methods.map(|(path, ..)| path.trim_start_matches('/'));
+    names.filter(|name| has_purpose(name).is_some()).map(str::to_owned).collect()
+});
+
 impl Rights {
     pub(super) fn new() -> Self {
         Self(METHODS.into_iter().map(|(path, need, audit)| (path, Entry { path, need, audit })).collect())
@@ -178,6 +201,18 @@ mod tests {
         let entries: BTreeSet<String> = paths().map(str::to_owned).collect();
         assert_eq!(entries.len(), METHODS.len(), "a method has two entries");
         assert_eq!(methods, entries, "methods on the left, entries of METHODS on the right");
+    }
+
+    #[test]
+    fn reads_of_customers_take_a_purpose_and_nothing_else_does() {
+        for read in ["ProfileService/GetProfile", "PredictionService/StreamPredictions", "ProfileService/WatchProfiles"]
+        {
+            assert!(reads_for_a_purpose(&format!("rapport.v1.{read}")), "{read}");
+        }
+        for other in ["PrivacyService/RecordConsent", "AdminService/GetSettings", "ProfileService/Nothing", ""] {
+            assert!(!reads_for_a_purpose(&format!("rapport.v1.{other}")), "{other}");
+        }
+        assert!(PURPOSEFUL.len() > 10, "{:?}", *PURPOSEFUL);
     }
 
     #[test]

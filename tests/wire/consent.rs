@@ -1,6 +1,8 @@
 //! `PrivacyService`: what customers say about their data, and what reads make of it.
 
 use rapport::rpc::pb;
+use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
+use rapport::store::embedded::{EmbeddedStore, Options};
 use tonic::Code;
 
 use crate::support::{NOW, TestApp, event, fields, identifier, item_reason, purchase, reason, status_of, track, user};
@@ -268,6 +270,103 @@ async fn an_answer_in_a_merged_customer_stays_with_the_part_that_was_named() {
     assert!(is_refused(&app, "ann", "marketing").await);
     let owner = read(&app, "bea", "").await.expect("known");
     assert_eq!(owner.identifiers, [identifier("user_id", "bea")]);
+}
+
+/// Changes what the settings say about purposes.
+async fn decide(app: &TestApp, settings: pb::Settings, paths: &[&str]) -> Result<pb::Settings, tonic::Status> {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    let request = pb::UpdateSettingsRequest {
+        settings: Some(settings),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
+    };
+    Ok(app.admin().update_settings(request).await?.into_inner().settings.expect("settings"))
+}
+
+fn for_methods(purposes: &[(&str, &str)]) -> pb::Settings {
+    let named = |(method, purpose): &(&str, &str)| (format!("rapport.v1.{method}"), (*purpose).to_owned());
+    pb::Settings { method_purposes: purposes.iter().map(named).collect(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_read_that_says_no_purpose_has_the_one_that_the_workspace_says_of_its_method() {
+    let app = with_customers(["ann", "bob"]).await;
+    record(&app, granted("ann", "marketing")).await;
+    let sent = for_methods(&[("ProfileService/GetProfile", "marketing"), ("ProfileService/ListProfiles", "marketing")]);
+    let now = decide(&app, sent.clone(), &["method_purposes"]).await.expect("changed");
+    assert_eq!(now.method_purposes, sent.method_purposes);
+    assert!(!is_refused(&app, "ann", "").await && is_refused(&app, "bob", "").await);
+    assert!(!is_refused(&app, "bob", "service").await, "what the caller says counts");
+    let listed = app.profiles().list_profiles(pb::ListProfilesRequest::default()).await.expect("a page").into_inner();
+    assert_eq!(listed.profiles.len(), 1);
+    let request = pb::PredictEffortRequest { customer: user("bob"), ..Default::default() };
+    app.predictions().predict_effort(request).await.expect("a method of which nothing is said is for the service");
+    let other = pb::GetProfileRequest { customer: user("bob"), ..Default::default() };
+    let missing = ProfileServiceClient::new(app.wire_of("other")).get_profile(other).await.expect_err("not there");
+    assert_eq!(reason(&missing), "CUSTOMER_NOT_FOUND", "other workspaces decide for themselves");
+
+    let wrong = for_methods(&[
+        ("PrivacyService/RecordConsent", "marketing"),
+        ("ProfileService/Nothing", "marketing"),
+        ("ProfileService/GetProfile", "No Purpose"),
+    ]);
+    let wrong = pb::Settings { training_purpose: "A".to_owned(), ..wrong };
+    let refused = decide(&app, wrong, &["method_purposes", "training_purpose"]).await.expect_err("no such purposes");
+    let mut faulty = fields(&status_of(&refused));
+    faulty.sort();
+    assert_eq!(
+        faulty,
+        [
+            "settings.method_purposes.rapport.v1.PrivacyService/RecordConsent",
+            "settings.method_purposes.rapport.v1.ProfileService/GetProfile",
+            "settings.method_purposes.rapport.v1.ProfileService/Nothing",
+            "settings.training_purpose",
+        ]
+    );
+    decide(&app, pb::Settings::default(), &["method_purposes"]).await.expect("changed back");
+    assert!(!is_refused(&app, "bob", "").await);
+}
+
+#[tokio::test]
+async fn what_the_workspace_decides_about_purposes_outlives_the_server_and_goes_with_the_etag() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || EmbeddedStore::open(Options::new(directory.path(), [7; 16])).expect("opens");
+    let mut app = TestApp::builder().store(open()).start().await;
+    app.accept(vec![event("e", "ann", NOW - 60, track("seen"))]).await;
+    let before = decide(&app, for_methods(&[("ProfileService/GetProfile", "analytics")]), &["method_purposes"]).await;
+    let before = before.expect("changed");
+    let sent = pb::Settings { training_purpose: "analytics".to_owned(), ..Default::default() };
+    let after = decide(&app, sent.clone(), &["training_purpose"]).await.expect("changed");
+    assert_eq!((&after.method_purposes, after.training_purpose.as_str()), (&before.method_purposes, "analytics"));
+    let stale = pb::Settings { etag: before.etag, ..sent };
+    assert_eq!(reason(&decide(&app, stale, &["training_purpose"]).await.expect_err("stale")), "ETAG_MISMATCH");
+    app.stop().await;
+    app.app.shut_down().await.expect("closes");
+    let app = TestApp::builder().store(open()).start().await;
+    assert!(is_refused(&app, "ann", "").await, "it is in force from the first read on");
+    let found = app.admin().get_settings(pb::GetSettingsRequest::default()).await.expect("settings").into_inner();
+    assert_eq!(found.settings, Some(after));
+}
+
+#[tokio::test]
+async fn models_learn_only_from_who_agreed_to_what_training_is_for() {
+    let app = TestApp::start().await;
+    let users: Vec<String> = (0..80).map(|number| format!("u{number}")).collect();
+    let bought = |(number, user): (usize, &String)| {
+        let number = i64::try_from(number).expect("small");
+        event(user, user, NOW - 86_400 * (number + 1), purchase(10.0 + number as f64))
+    };
+    app.accept(users.iter().enumerate().map(bought).collect()).await;
+    let settings = pb::Settings { training_purpose: "analytics".to_owned(), ..Default::default() };
+    decide(&app, settings, &["training_purpose"]).await.expect("changed");
+    let request = || pb::CreateTrainingRunRequest { kind: pb::ModelKind::Segments.into(), ..Default::default() };
+    let refused = train(&app, request()).await.pop().expect("a final state");
+    assert_eq!(item_reason(refused.error.as_ref().expect("why")), "NOT_ENOUGH_DATA", "nobody agreed yet");
+    for user in &users {
+        record(&app, granted(user, "analytics")).await;
+    }
+    let learned = train(&app, request()).await.pop().expect("a final state");
+    assert_eq!(learned.state(), pb::TrainingState::Succeeded, "{learned:?}");
 }
 
 #[tokio::test]

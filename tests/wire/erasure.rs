@@ -192,6 +192,34 @@ async fn a_late_event_does_not_bring_a_forgotten_customer_back() {
 }
 
 #[tokio::test]
+async fn where_the_workspace_says_so_whoever_was_forgotten_returns_as_somebody_new() {
+    let home = Home::new().await;
+    let app = home.app();
+    tell(app, "ann").await;
+    let before = profile(app, user("ann")).await.expect("known").profile_id;
+    let receipt = erase(app, "ann", "").await.expect("erased").receipt.expect("a receipt").receipt_id;
+    let settings = Some(pb::Settings { erased_may_return: true, ..Default::default() });
+    let request = pb::UpdateSettingsRequest { settings, ..Default::default() };
+    app.admin().update_settings(request).await.expect("changed");
+    app.accept(vec![event("back", "ann", NOW, track("back"))]).await;
+    let new = profile(app, user("ann")).await.expect("a new one");
+    assert_ne!(new.profile_id, before);
+    assert_eq!(new.identifiers, [identifier("user_id", "ann")]);
+    assert_eq!(new.activity.expect("activity").events, 1, "nothing of before is there");
+    assert_eq!(verified(app, &receipt).await, (true, true), "what was erased stays erased");
+    let by_id = pb::CustomerRef { customer: Some(pb::customer_ref::Customer::ProfileId(before)) };
+    assert_eq!(reason(&profile(app, Some(by_id)).await.expect_err("gone")), "CUSTOMER_NOT_FOUND");
+    // The new one can be forgotten as well, and once the setting is off nobody returns.
+    erase(app, "ann", "").await.expect("erased again");
+    let paths = vec!["erased_may_return".to_owned()];
+    let update_mask = Some(prost_types::FieldMask { paths });
+    let request = pb::UpdateSettingsRequest { update_mask, ..Default::default() };
+    app.admin().update_settings(request).await.expect("changed back");
+    let results = app.ingest(vec![event("again", "ann", NOW, track("back"))]).await;
+    assert_eq!(item_reason(results[0].error.as_ref().expect("a reason")), "CUSTOMER_ERASED");
+}
+
+#[tokio::test]
 async fn what_was_one_with_a_forgotten_customer_for_a_while_keeps_what_is_its_own() {
     let mut home = Home::new().await;
     tell(home.app(), "ann").await;

@@ -1,12 +1,14 @@
 //! Settings and their changes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{money, request_id, time};
 use crate::app::{Invalid, Result, SettingsChange, SettingsView};
+use crate::domain::privacy_rules::PrivacyRules;
 use crate::domain::settings::{ChurnKind, Settings};
 use crate::domain::violation::Violations;
-use crate::rpc::pb;
+use crate::rpc::{access, pb};
 
 /// Settings as a caller sees them.
 pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
@@ -15,6 +17,7 @@ pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
         ChurnKind::Contractual => pb::ChurnKind::Contractual,
         ChurnKind::Inactivity => pb::ChurnKind::Inactivity,
     };
+    let PrivacyRules { training_purpose, method_purposes, erased_may_return } = view.privacy;
     pb::Settings {
         churn: Some(pb::ChurnDefinition {
             kind: kind.into(),
@@ -25,6 +28,9 @@ pub(in crate::rpc) fn to_pb(view: SettingsView) -> pb::Settings {
         etag: view.etag,
         default_phone_region,
         source_priorities: source_priorities.into_iter().collect(),
+        training_purpose,
+        method_purposes,
+        erased_may_return,
     }
 }
 
@@ -48,6 +54,9 @@ pub(in crate::rpc) fn change(request: pb::UpdateSettingsRequest) -> Result<Setti
         currency: fields.currency.then(|| money::currency(&sent.currency, "currency", violations)),
         default_phone_region: fields.default_phone_region.then_some(sent.default_phone_region),
         source_priorities: fields.source_priorities.then(|| sent.source_priorities.into_iter().collect()),
+        training_purpose: fields.training_purpose.then_some(sent.training_purpose),
+        method_purposes: fields.method_purposes.then(|| method_purposes(sent.method_purposes, violations)),
+        erased_may_return: fields.erased_may_return.then_some(sent.erased_may_return),
         etag: sent.etag,
     });
     if !violations.is_empty() {
@@ -56,7 +65,15 @@ pub(in crate::rpc) fn change(request: pb::UpdateSettingsRequest) -> Result<Setti
         rest.churn.qualifying_events = change.qualifying_events.clone().unwrap_or_default();
         rest.source_priorities = change.source_priorities.clone().unwrap_or_default();
         rest.default_phone_region = change.default_phone_region.clone().unwrap_or_default();
-        violations.within("settings", |violations| rest.check(violations));
+        let privacy = PrivacyRules {
+            training_purpose: change.training_purpose.clone().unwrap_or_default(),
+            method_purposes: change.method_purposes.clone().unwrap_or_default(),
+            erased_may_return: false,
+        };
+        violations.within("settings", |violations| {
+            rest.check(violations);
+            privacy.check(violations);
+        });
     }
     Invalid::check(violations).map(|()| change)
 }
@@ -70,6 +87,9 @@ struct Fields {
     currency: bool,
     default_phone_region: bool,
     source_priorities: bool,
+    training_purpose: bool,
+    method_purposes: bool,
+    erased_may_return: bool,
 }
 
 impl Fields {
@@ -84,6 +104,9 @@ impl Fields {
                 "currency" => fields.currency = true,
                 "default_phone_region" => fields.default_phone_region = true,
                 "source_priorities" => fields.source_priorities = true,
+                "training_purpose" => fields.training_purpose = true,
+                "method_purposes" => fields.method_purposes = true,
+                "erased_may_return" => fields.erased_may_return = true,
                 _ => violations.add(&format!("update_mask.paths[{position}]"), "must be a path of Settings to change"),
             }
         }
@@ -98,8 +121,24 @@ impl Fields {
             currency: !settings.currency.is_empty(),
             default_phone_region: !settings.default_phone_region.is_empty(),
             source_priorities: !settings.source_priorities.is_empty(),
+            training_purpose: !settings.training_purpose.is_empty(),
+            method_purposes: !settings.method_purposes.is_empty(),
+            erased_may_return: settings.erased_may_return,
         }
     }
+}
+
+/// Purposes by the names of methods, each of which must be one that reads customers for a purpose.
+fn method_purposes(sent: BTreeMap<String, String>, violations: &mut Violations) -> BTreeMap<String, String> {
+    for method in sent.keys().filter(|method| !access::reads_for_a_purpose(method)) {
+        let field = format!("method_purposes.{method}");
+        violations.add(
+            &field,
+            "must be the full name of a method that takes a purpose, such as \
+                                rapport.v1.ProfileService/GetProfile",
+        );
+    }
+    sent
 }
 
 fn churn_kind(kind: i32, violations: &mut Violations) -> ChurnKind {
