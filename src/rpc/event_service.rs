@@ -70,6 +70,8 @@ impl EventService for Events {
         request: Request<pb::IngestEventsRequest>,
     ) -> std::result::Result<Response<pb::IngestEventsResponse>, Status> {
         let (call, request) = Call::of(request)?;
+        let counted = self.admission.count_events(call.credential.as_ref(), request.events.len());
+        counted.map_err(|exceeded| status::quota_exceeded(&exceeded).into_status())?;
         call.answer(self.ingest(&call, request).await)
     }
 

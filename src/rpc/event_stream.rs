@@ -44,7 +44,7 @@ impl EventStream {
                     return;
                 }
                 () = answers.closed() => return,
-                request = requests.message() => request,
+                request = self.next(&mut requests) => request,
             };
             let answer = match request {
                 Ok(None) => return,
@@ -57,6 +57,18 @@ impl EventStream {
                 return;
             }
         }
+    }
+
+    /// The next batch, once the credential may send as many events.
+    async fn next(
+        &self,
+        requests: &mut Streaming<pb::StreamEventsRequest>,
+    ) -> std::result::Result<Option<pb::StreamEventsRequest>, Status> {
+        let request = requests.message().await?;
+        if let Some(request) = &request {
+            self.admission.wait_for_events(self.call.credential.as_ref(), request.events.len()).await;
+        }
+        Ok(request)
     }
 
     async fn take_in(&mut self, request: pb::StreamEventsRequest) -> Result<pb::StreamEventsResponse> {

@@ -5,12 +5,15 @@ use tokio::sync::watch;
 
 use super::credentials::Credentials;
 use super::measures::Measures;
+use super::quotas::QuotaOptions;
 
 /// What an operator may choose about the gRPC surface.
 #[derive(Debug, Clone)]
 pub struct RpcOptions {
     /// Requests that are at work at the same time; further ones are refused at once with `OVERLOADED`.
     pub requests_in_flight: usize,
+    /// What each credential may ask for.
+    pub quotas: QuotaOptions,
     /// How long a unary request may take, whatever its caller is ready to wait.
     pub request_timeout: Duration,
     /// After how much silence a stream of changes tells how far it has come.
@@ -79,6 +82,7 @@ impl Default for RpcOptions {
     fn default() -> Self {
         Self {
             requests_in_flight: 1_024,
+            quotas: QuotaOptions::default(),
             request_timeout: Duration::from_secs(10),
             checkpoint_interval: Duration::from_secs(10),
             stalled_send_timeout: Duration::from_secs(10),

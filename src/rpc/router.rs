@@ -28,6 +28,7 @@ use super::pb::training_service_server::TrainingServiceServer;
 use super::prediction_service::Predictions;
 use super::privacy_service::Privacy;
 use super::profile_service::Profiles;
+use super::quotas::Quotas;
 use super::segment_service::Segments;
 use super::stopping::Stopping;
 use super::training_service::Training;
@@ -52,7 +53,7 @@ pub(super) const SERVICES: [&str; 7] = [
 /// # Errors
 /// When the descriptors for reflection cannot be read, which the build has made.
 pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopping) -> anyhow::Result<Router<Layers>> {
-    let admission = Admission::new(options.requests_in_flight);
+    let admission = Admission::new(options.requests_in_flight, Quotas::new(options.quotas));
     let messages = &options.messages;
     let mut routes = RoutesBuilder::default();
     add_services(&mut routes, &Parts { app: &app, options, admission: &admission, stopping: &stopping });

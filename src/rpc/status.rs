@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::call::RequestId;
 use super::pb;
+use super::quotas::Exceeded;
 use crate::app::{Error, Invalid, Reason, Resource, chain};
 use crate::domain::access::Scopes;
 use crate::domain::training::{TrainingFailureReason, TrainingRun, TrainingState};
@@ -95,6 +96,14 @@ pub(super) fn scope_missing(missing: Scopes) -> Refused {
 pub(super) fn overloaded() -> Refused {
     let message = "the server has more requests than it takes on at once; wait, then send this one again";
     Refused::new(Code::ResourceExhausted, ErrorReason::Overloaded, message).retry_after(RETRY_AFTER)
+}
+
+/// The credential has asked for its share, which is no fault of the server's.
+pub(super) fn quota_exceeded(Exceeded { quota, wait }: &Exceeded) -> Refused {
+    let message = format!("the credential has used up its quota `{quota}`; wait, then send this one again");
+    let mut refused = Refused::new(Code::ResourceExhausted, ErrorReason::QuotaExceeded, message.as_str());
+    refused.details.add_quota_failure_violation(*quota, message);
+    refused.about("quota", quota).retry_after(wait.unwrap_or(RETRY_AFTER))
 }
 
 /// The time is over.

@@ -12,6 +12,8 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA2
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::app::Credential;
 use crate::domain::access::{Principal, Scope};
@@ -28,6 +30,7 @@ const KEYS: usize = 100;
 pub struct Issuer {
     claims: ExpectedClaims,
     keys: RwLock<Arc<Keys>>,
+    unknown_key: Notify,
 }
 
 /// What a token must say, and where it says for whom it speaks.
@@ -93,7 +96,20 @@ impl Issuer {
     /// # Errors
     /// When the text holds no key that is accepted.
     pub fn new(claims: ExpectedClaims, jwks: &[u8]) -> Result<Self, UnusableKeys> {
-        Ok(Self { claims, keys: RwLock::new(Arc::new(Keys::read(jwks)?)) })
+        let issuer = Self::without_keys(claims);
+        issuer.replace_keys(jwks)?;
+        Ok(issuer)
+    }
+
+    /// An issuer whose keys nobody knows yet: its tokens are refused until there are some.
+    pub fn without_keys(claims: ExpectedClaims) -> Self {
+        Self { claims, keys: RwLock::new(Arc::new(Keys::default())), unknown_key: Notify::new() }
+    }
+
+    /// Waits for a token that says it was signed with a key that is not known. One that came since the last wait is told
+    /// at once.
+    pub fn unknown_key(&self) -> Notified<'_> {
+        self.unknown_key.notified()
     }
 
     /// Takes other keys instead; tokens that only an earlier one has signed are refused from now on.
@@ -129,7 +145,10 @@ impl Issuer {
         if header.crit.is_some() {
             return None;
         }
-        let key = keys.of(&header)?;
+        let Some(key) = keys.of(&header) else {
+            self.unknown_key.notify_one();
+            return None;
+        };
         key.public.verify(signed.as_bytes(), &decode(signature)?)?;
         let claims: serde_json::Map<String, Value> = serde_json::from_slice(&decode(claims)?).ok()?;
         self.claims.check(&claims, now)
@@ -181,6 +200,12 @@ fn time(value: &Value) -> Option<Timestamp> {
     Timestamp::from_seconds_and_nanos(seconds, 0)
 }
 
+impl Default for Keys {
+    fn default() -> Self {
+        Self { keys: Vec::new(), verified: Cache::new(REMEMBERED) }
+    }
+}
+
 impl Keys {
     fn read(jwks: &[u8]) -> Result<Self, UnusableKeys> {
         #[derive(Deserialize)]
@@ -195,7 +220,7 @@ impl Keys {
         if keys.is_empty() {
             return Err(UnusableKeys::NoKey);
         }
-        Ok(Self { keys, verified: Cache::new(REMEMBERED) })
+        Ok(Self { keys, ..Self::default() })
     }
 
     /// The key that a token says it was signed with; without a name only where there is no choice.

@@ -5,9 +5,20 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::config;
+use super::jwks::Fetched;
 use super::refusal::Refusal;
 use crate::domain::access::{Principal, Scope};
 use crate::rpc::{CertificateName, CertificateRule, Credentials, ExpectedClaims, Issuer};
+
+/// What the configuration trusts, and from where the keys of issuers come while the server runs.
+pub(super) struct Trusted {
+    /// Whom.
+    pub(super) credentials: Credentials,
+    /// Those whose keys are in files.
+    pub(super) files: Vec<IssuerFile>,
+    /// Those whose keys are fetched from them.
+    pub(super) fetched: Vec<Fetched>,
+}
 
 /// An issuer, and the file that its keys are read from.
 pub(super) struct IssuerFile {
@@ -17,21 +28,33 @@ pub(super) struct IssuerFile {
     pub(super) path: String,
 }
 
-/// What the configuration trusts, and the files that may change while the server runs.
+/// What the configuration trusts.
 ///
 /// # Errors
 /// [`Refusal`] for an entry that cannot be one, with what would be right.
-pub(super) fn load(auth: &config::Auth) -> anyhow::Result<(Credentials, Vec<IssuerFile>)> {
+pub(super) fn load(auth: &config::Auth) -> anyhow::Result<Trusted> {
     let certificates = auth.certificates.iter().enumerate().map(|(position, entry)| {
         rule(entry).map_err(|fault| Refusal::new(format!("auth.certificates[{position}]: {fault:#}")))
     });
-    let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
-    let issuers = auth.issuers.iter().enumerate().map(|(position, entry)| {
-        issuer(entry).map_err(|fault| Refusal::new(format!("auth.issuers[{position}]: {fault:#}")))
-    });
-    let files = issuers.collect::<Result<Vec<_>, _>>()?;
-    let issuers = files.iter().map(|file| Arc::clone(&file.issuer)).collect();
-    Ok((Credentials { certificates: certificates.into(), issuers }, files))
+    let certificates = certificates.collect::<Result<Vec<_>, _>>()?.into();
+    let (mut issuers, mut files, mut fetched) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, entry) in auth.issuers.iter().enumerate() {
+        let refuse = |fault: anyhow::Error| Refusal::new(format!("auth.issuers[{position}]: {fault:#}"));
+        let claims = claims(entry).map_err(refuse)?;
+        let issuer = if entry.jwks_url.is_empty() {
+            let file = from_file(claims, &entry.jwks_file).map_err(refuse)?;
+            let issuer = Arc::clone(&file.issuer);
+            files.push(file);
+            issuer
+        } else {
+            let issuer = Arc::new(Issuer::without_keys(claims));
+            let source = Fetched::new(Arc::clone(&issuer), &entry.jwks_url, &entry.jwks_ca_file);
+            fetched.push(source.map_err(refuse)?);
+            issuer
+        };
+        issuers.push(issuer);
+    }
+    Ok(Trusted { credentials: Credentials { certificates, issuers: issuers.into() }, files, fetched })
 }
 
 fn rule(entry: &config::Certificate) -> anyhow::Result<CertificateRule> {
@@ -61,19 +84,25 @@ fn read_fingerprint(text: &str) -> anyhow::Result<[u8; 32]> {
     Ok(digest)
 }
 
-fn issuer(entry: &config::TokenIssuer) -> anyhow::Result<IssuerFile> {
-    for (name, value) in [("issuer", &entry.issuer), ("audience", &entry.audience), ("jwks_file", &entry.jwks_file)] {
+fn claims(entry: &config::TokenIssuer) -> anyhow::Result<ExpectedClaims> {
+    for (name, value) in [("issuer", &entry.issuer), ("audience", &entry.audience)] {
         anyhow::ensure!(!value.is_empty(), "{name} must not be empty");
     }
-    let claims = ExpectedClaims {
+    let sources = usize::from(!entry.jwks_file.is_empty()) + usize::from(!entry.jwks_url.is_empty());
+    anyhow::ensure!(sources == 1, "needs either jwks_file or jwks_url");
+    anyhow::ensure!(entry.jwks_ca_file.is_empty() || !entry.jwks_url.is_empty(), "jwks_ca_file is for jwks_url only");
+    Ok(ExpectedClaims {
         issuer: entry.issuer.clone(),
         audience: entry.audience.clone(),
         workspace: entry.workspace_claim.clone(),
         scopes: entry.scopes_claim.clone(),
-    };
-    let jwks = std::fs::read(&entry.jwks_file).with_context(|| format!("reading {}", entry.jwks_file))?;
-    let issuer = Issuer::new(claims, &jwks).with_context(|| entry.jwks_file.clone())?;
-    Ok(IssuerFile { issuer: Arc::new(issuer), path: entry.jwks_file.clone() })
+    })
+}
+
+fn from_file(claims: ExpectedClaims, path: &str) -> anyhow::Result<IssuerFile> {
+    let jwks = std::fs::read(path).with_context(|| format!("reading {path}"))?;
+    let issuer = Issuer::new(claims, &jwks).with_context(|| path.to_owned())?;
+    Ok(IssuerFile { issuer: Arc::new(issuer), path: path.to_owned() })
 }
 
 #[cfg(test)]
@@ -98,8 +127,17 @@ mod tests {
             let refused = refusal(&format!("[[certificates]]\n{entry}"));
             assert!(refused.contains("auth.certificates[0]") && refused.contains(says), "{refused}");
         }
-        let refused = refusal("[[issuers]]\nissuer = \"https://i\"\naudience = \"rapport\"\njwks_file = \"/nowhere\"");
-        assert!(refused.contains("auth.issuers[0]") && refused.contains("/nowhere"), "{refused}");
+        for (source, says) in [
+            ("jwks_file = \"/nowhere\"", "/nowhere"),
+            ("", "either jwks_file or jwks_url"),
+            ("jwks_file = \"a\"\njwks_url = \"https://i/keys\"", "either jwks_file or jwks_url"),
+            ("jwks_file = \"a\"\njwks_ca_file = \"b\"", "for jwks_url only"),
+            ("jwks_url = \"http://i/keys\"", "must begin with https://"),
+            ("jwks_url = \"https://i/keys\"\njwks_ca_file = \"/nowhere\"", "/nowhere"),
+        ] {
+            let refused = refusal(&format!("[[issuers]]\nissuer = \"https://i\"\naudience = \"rapport\"\n{source}"));
+            assert!(refused.contains("auth.issuers[0]") && refused.contains(says), "{refused}");
+        }
     }
 
     #[test]

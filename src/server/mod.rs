@@ -7,6 +7,7 @@ mod digest_key;
 mod encryption;
 mod environment;
 mod expiry;
+mod jwks;
 mod keys;
 mod metrics;
 mod models;

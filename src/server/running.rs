@@ -13,10 +13,10 @@ use super::config::{Config, Limits};
 use super::metrics::{self, Metrics};
 use super::refusal::{Refusal, refusal};
 use super::reload::{self, Files};
-use super::{audit, credentials, digest_key, encryption, expiry, keys, models, tls};
+use super::{audit, credentials, digest_key, encryption, expiry, jwks, keys, models, tls};
 use crate::app::App;
 use crate::app::context::{Context, SystemContext};
-use crate::rpc::{self, ConnectionLimits, Measures, MessageLimits, RpcOptions};
+use crate::rpc::{self, ConnectionLimits, Measures, MessageLimits, QuotaOptions, RpcOptions};
 use crate::store::embedded::{DiskLimits, EmbeddedStore, OnReplay, Options};
 
 /// A server at work.
@@ -35,6 +35,8 @@ pub struct Server {
     audit: audit::Job,
     /// The job that reads certificates again.
     reload: JoinHandle<()>,
+    /// The jobs that fetch keys of issuers.
+    jwks: Vec<JoinHandle<()>>,
     /// The figures, where they are wanted.
     metrics: Option<Metrics>,
     drain_timeout: Duration,
@@ -59,8 +61,8 @@ impl Server {
             TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
         let mut options = rpc_options(config);
-        let (trusted, issuers) = credentials::load(&config.auth)?;
-        let mut files = Files { tls: None, issuers };
+        let trusted = credentials::load(&config.auth)?;
+        let mut files = Files { tls: None, issuers: trusted.files };
         if config.speaks_tls() {
             let spoken = tls::load(&config.tls).map_err(|fault| Refusal::new(format!("tls: {fault:#}")))?;
             let (sender, receiver) = watch::channel(Arc::new(spoken));
@@ -73,7 +75,7 @@ impl Server {
             app.shut_down().await?;
             return Err(Refusal::new(no_keys(config, address)).into());
         }
-        options.credentials = trusted;
+        options.credentials = trusted.credentials;
         let registry = metrics::registry()?;
         options.measures = Some(Measures::new(&registry)?);
         let metrics = metrics::start(&config.metrics, registry, app.clone()).await?;
@@ -85,8 +87,9 @@ impl Server {
         let expiry = config.history_kept().map(|kept| expiry::start(app.clone(), kept));
         let (models, keys) = (models::start(app.clone()), keys::start(app.clone()));
         let (audit, reload) = (audit::Job::start(app.clone()), reload::start(files));
+        let jwks = trusted.fetched.into_iter().map(jwks::start).collect();
         let drain_timeout = config.drain_timeout();
-        Ok(Self { app, address, stop, serving, expiry, models, keys, audit, reload, metrics, drain_timeout })
+        Ok(Self { app, address, stop, serving, expiry, models, keys, audit, reload, jwks, metrics, drain_timeout })
     }
 
     /// Where the server listens.
@@ -111,6 +114,7 @@ impl Server {
         self.models.abort();
         self.keys.abort();
         self.reload.abort();
+        self.jwks.iter().for_each(JoinHandle::abort);
         let trained = tokio::time::timeout(self.drain_timeout, self.app.stop_training());
         let (served, trained) = tokio::join!(self.serving, trained);
         if trained.is_err() {
@@ -205,6 +209,11 @@ fn no_keys(config: &Config, address: SocketAddr) -> String {
 fn rpc_options(config: &Config) -> RpcOptions {
     RpcOptions {
         requests_in_flight: config.limits.requests_in_flight,
+        quotas: QuotaOptions {
+            requests_per_second: config.limits.requests_per_second_per_key,
+            events_per_second: config.limits.events_per_second_per_key,
+            requests_in_flight: config.limits.requests_in_flight_per_key,
+        },
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
         drain_timeout: config.drain_timeout(),
         stalled_send_timeout: Duration::from_millis(config.limits.stalled_send_timeout_ms),

@@ -1,7 +1,9 @@
 //! TLS, certificates of clients and tokens of issuers, through a server as its configuration makes it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,8 +14,12 @@ use rapport::rpc::pb::{GetSettingsRequest, ListAuditEntriesRequest};
 use rapport::server::{Config, Refusal, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
@@ -196,38 +202,127 @@ async fn a_certificate_speaks_for_the_workspace_that_the_configuration_says() {
     server.stop().await.expect("stops");
 }
 
-#[tokio::test]
-async fn a_token_of_an_issuer_opens_what_its_claims_say_until_its_key_is_withdrawn() {
-    let home = tempfile::tempdir().expect("a folder");
-    let signer = Ed25519KeyPair::from_seed_unchecked(&[3; 32]).expect("a key");
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let jwks = |key: &Ed25519KeyPair| {
-        let x = encode(key.public_key().as_ref());
-        format!("{{\"keys\": [{{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"kid\": \"k\", \"x\": \"{x}\"}}]}}")
-    };
-    let file = put(home.path(), "jwks.json", jwks(&signer));
-    let issuer = format!("[[auth.issuers]]\nissuer = \"https://id\"\naudience = \"rapport\"\njwks_file = {file:?}\n");
-    let authority = Authority::new();
-    let server = start(&config(home.path(), &authority.server(), &issuer)).await;
-    let token = |scope: &str, end: i64| {
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// An issuer of tokens with one key, and the name of that.
+struct Signer(Ed25519KeyPair, &'static str);
+
+impl Signer {
+    fn new(seed: u8, name: &'static str) -> Self {
+        Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key"), name)
+    }
+
+    fn jwks(&self) -> String {
+        let (x, name) = (encode(self.0.public_key().as_ref()), self.1);
+        format!("{{\"keys\": [{{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"kid\": \"{name}\", \"x\": \"{x}\"}}]}}")
+    }
+
+    fn token(&self, scope: &str, end: i64) -> String {
         let claims = format!(
             "{{\"iss\": \"https://id\", \"aud\": \"rapport\", \"exp\": {end}, \"workspace\": \"acme\", \"scope\": \"{scope}\"}}"
         );
-        let signed = format!("{}.{}", encode(br#"{"alg": "EdDSA", "kid": "k"}"#), encode(claims.as_bytes()));
-        format!("{signed}.{}", encode(signer.sign(signed.as_bytes()).as_ref()))
-    };
-    // The server reads the clock of the machine: the year 2100, and 1970.
-    let (late, early) = (4_102_444_800, 1);
+        let header = format!("{{\"alg\": \"EdDSA\", \"kid\": \"{}\"}}", self.1);
+        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        format!("{signed}.{}", encode(self.0.sign(signed.as_bytes()).as_ref()))
+    }
+}
+
+// The server reads the clock of the machine: the year 2100, and 1970.
+const LATE: i64 = 4_102_444_800;
+const EARLY: i64 = 1;
+
+#[tokio::test]
+async fn a_token_of_an_issuer_opens_what_its_claims_say_until_its_key_is_withdrawn() {
+    let home = tempfile::tempdir().expect("a folder");
+    let signer = Signer::new(3, "k");
+    let file = put(home.path(), "jwks.json", signer.jwks());
+    let issuer = format!("[[auth.issuers]]\nissuer = \"https://id\"\naudience = \"rapport\"\njwks_file = {file:?}\n");
+    let authority = Authority::new();
+    let server = start(&config(home.path(), &authority.server(), &issuer)).await;
     let channel = channel(&server, &authority, None);
-    ask(&channel, Some(&token("openid admin", late))).await.expect("its scope is enough");
-    refused(ask(&channel, Some(&token("openid", late))).await, Code::PermissionDenied);
-    refused(ask(&channel, Some(&token("admin", early))).await, Code::Unauthenticated);
+    ask(&channel, Some(&signer.token("openid admin", LATE))).await.expect("its scope is enough");
+    refused(ask(&channel, Some(&signer.token("openid", LATE))).await, Code::PermissionDenied);
+    refused(ask(&channel, Some(&signer.token("admin", EARLY))).await, Code::Unauthenticated);
     refused(ask(&channel, None).await, Code::Unauthenticated);
-    are_audited(&channel, Some(&token("privacy:write", late)), &["token:https://id".to_owned()]).await;
-    let other = Ed25519KeyPair::from_seed_unchecked(&[4; 32]).expect("a key");
-    put(home.path(), "jwks.json", jwks(&other));
-    let withdrawn = async { while ask(&channel, Some(&token("openid admin", late))).await.is_ok() {} };
+    are_audited(&channel, Some(&signer.token("privacy:write", LATE)), &["token:https://id".to_owned()]).await;
+    put(home.path(), "jwks.json", Signer::new(4, "k").jwks());
+    let withdrawn = async { while ask(&channel, Some(&signer.token("openid admin", LATE))).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, withdrawn).await.expect("the key is withdrawn");
+    server.stop().await.expect("stops");
+}
+
+/// Serves a JWKS over HTTP and TLS, always the latest.
+async fn serve_keys(authority: &Authority, keys: watch::Receiver<String>) -> SocketAddr {
+    let Leaf { certificate, key, .. } = authority.server();
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a configuration");
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            // Whoever does not trust the certificate hangs up here.
+            let Ok(mut stream) = acceptor.accept(socket).await else { continue };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.expect("a request"));
+            }
+            assert!(head.starts_with(b"GET /keys HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
+            let body = keys.borrow().clone();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+            stream.shutdown().await.expect("ended");
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn keys_of_an_issuer_are_fetched_and_again_when_a_token_names_a_new_one() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (authority, first, second) = (Authority::new(), Signer::new(3, "first"), Signer::new(4, "second"));
+    let (now, keys) = watch::channel("not yet".to_owned());
+    let address = serve_keys(&authority, keys).await;
+    let ca = put(home.path(), "issuer-ca.pem", authority.pem());
+    let issuer = |path: &str, ca: &str| {
+        format!(
+            "[[auth.issuers]]\nissuer = \"https://id\"\naudience = \"rapport\"\n\
+             jwks_url = \"https://localhost:{}/{path}\"\njwks_ca_file = {ca:?}\n",
+            address.port()
+        )
+    };
+    let server = start(&config(home.path(), &authority.server(), &issuer("keys", &ca))).await;
+    let channel = channel(&server, &authority, None);
+    refused(ask(&channel, Some(&first.token("admin", LATE))).await, Code::Unauthenticated);
+    let comes_to_be_accepted = async |signer: &Signer| {
+        let accepted = async { while ask(&channel, Some(&signer.token("admin", LATE))).await.is_err() {} };
+        tokio::time::timeout(PATIENCE, accepted).await.expect("the key is fetched");
+    };
+    now.send_replace(first.jwks());
+    comes_to_be_accepted(&first).await;
+    refused(ask(&channel, Some(&second.token("admin", LATE))).await, Code::Unauthenticated);
+    now.send_replace(second.jwks());
+    comes_to_be_accepted(&second).await;
+    refused(ask(&channel, Some(&first.token("admin", LATE))).await, Code::Unauthenticated);
+    server.stop().await.expect("stops");
+
+    // Another authority vouches for nobody: the server starts, and lets nobody in.
+    let home = tempfile::tempdir().expect("a folder");
+    let other = put(home.path(), "issuer-ca.pem", Authority::new().pem());
+    let server = start(&config(home.path(), &authority.server(), &issuer("keys", &other))).await;
+    let channel = self::channel(&server, &authority, None);
+    for _ in 0..20 {
+        refused(ask(&channel, Some(&second.token("admin", LATE))).await, Code::Unauthenticated);
+    }
     server.stop().await.expect("stops");
 }
 

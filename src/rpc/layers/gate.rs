@@ -94,7 +94,7 @@ impl Keeper {
             refused
         })?;
         visit.note_caller(caller.clone(), audit);
-        let place = self.admission.admit(visit.path(), request.extensions()).ok_or_else(status::overloaded)?;
+        let place = self.admission.admit(visit.path(), request.extensions(), credential.as_ref())?;
         request.extensions_mut().insert(Call { caller, credential: credential.clone(), id: visit.id.clone() });
         Ok(Held { place, credential: credential.filter(|_| deadline::is_stream(visit.path())) })
     }

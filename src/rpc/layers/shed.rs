@@ -7,7 +7,10 @@ use http::Extensions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::traffic::{Passage, Traffic};
+use crate::app::Credential;
 use crate::domain::access::Principal;
+use crate::rpc::quotas::{Exceeded, Quotas};
+use crate::rpc::status::{self, Refused};
 
 /// The path of health checks: they are answered however busy the server is.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -19,6 +22,7 @@ const CREDIT: usize = 8;
 pub(in crate::rpc) struct Admission {
     places: Arc<Semaphore>,
     in_all: usize,
+    quotas: Arc<Quotas>,
 }
 
 /// Who is at the other end of a connection, and what of theirs is at work; a request finds it among its extensions.
@@ -33,27 +37,51 @@ pub(in crate::rpc) struct PeerState {
 pub(super) struct Place {
     _server: Option<OwnedSemaphorePermit>,
     _connection: Option<OwnedSemaphorePermit>,
+    _credential: Option<OwnedSemaphorePermit>,
     passage: Option<Passage>,
 }
 
 impl Admission {
-    pub(in crate::rpc) fn new(in_all: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(in_all)), in_all }
+    pub(in crate::rpc) fn new(in_all: usize, quotas: Quotas) -> Self {
+        Self { places: Arc::new(Semaphore::new(in_all)), in_all, quotas: Arc::new(quotas) }
     }
 
     /// A place for a request, if there is one.
-    pub(super) fn admit(&self, path: &str, extensions: &Extensions) -> Option<Place> {
+    ///
+    /// # Errors
+    /// When the server has none, or the credential has had its share.
+    pub(super) fn admit(
+        &self,
+        path: &str,
+        extensions: &Extensions,
+        credential: Option<&Credential>,
+    ) -> Result<Place, Refused> {
         let peer = extensions.get::<PeerState>();
         let passage = peer.map(|peer| Passage::begin(&peer.traffic));
         if path.starts_with(HEALTH) {
-            return Some(Place { _server: None, _connection: None, passage });
+            return Ok(Place { _server: None, _connection: None, _credential: None, passage });
         }
-        let connection = match peer {
-            Some(peer) => Some(Arc::clone(&peer.places).try_acquire_owned().ok()?),
-            None => None,
-        };
-        let server = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { _server: Some(server), _connection: connection, passage })
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| status::overloaded());
+        let connection = peer.map(|peer| take(&peer.places)).transpose()?;
+        let server = take(&self.places)?;
+        let share = credential.map(|credential| self.quotas.admit(&credential.principal)).transpose();
+        let share = share.map_err(|exceeded| status::quota_exceeded(&exceeded))?.flatten();
+        Ok(Place { _server: Some(server), _connection: connection, _credential: share, passage })
+    }
+
+    /// Counts events that come with a request.
+    ///
+    /// # Errors
+    /// When the credential has sent its share.
+    pub(in crate::rpc) fn count_events(&self, credential: Option<&Credential>, events: usize) -> Result<(), Exceeded> {
+        credential.map_or(Ok(()), |credential| self.quotas.count_events(&credential.principal, events))
+    }
+
+    /// The same for a stream of events, which waits instead: its client cannot send more than it has credit for.
+    pub(in crate::rpc) async fn wait_for_events(&self, credential: Option<&Credential>, events: usize) {
+        while let Err(exceeded) = self.count_events(credential, events) {
+            tokio::time::sleep(exceeded.wait.unwrap_or_default()).await;
+        }
     }
 
     /// How many requests of one stream may be unanswered now: fewer once less than half of the places are free.
@@ -94,37 +122,42 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::quotas::QuotaOptions;
 
     const PATH: &str = "/rapport.v1.ProfileService/GetProfile";
 
+    fn admission(in_all: usize) -> Admission {
+        Admission::new(in_all, Quotas::new(QuotaOptions::default()))
+    }
+
     #[test]
     fn what_is_too_much_is_refused_until_a_place_is_free() {
-        let admission = Admission::new(1);
-        let place = admission.admit(PATH, &Extensions::new()).expect("free");
-        assert!(admission.admit(PATH, &Extensions::new()).is_none());
-        assert!(admission.admit("/grpc.health.v1.Health/Check", &Extensions::new()).is_some());
+        let admission = admission(1);
+        let place = admission.admit(PATH, &Extensions::new(), None).ok().expect("free");
+        assert!(admission.admit(PATH, &Extensions::new(), None).is_err());
+        assert!(admission.admit("/grpc.health.v1.Health/Check", &Extensions::new(), None).is_ok());
         drop(place);
-        assert!(admission.admit(PATH, &Extensions::new()).is_some());
+        assert!(admission.admit(PATH, &Extensions::new(), None).is_ok());
     }
 
     #[test]
     fn one_connection_does_not_get_all_places() {
-        let admission = Admission::new(3);
+        let admission = admission(3);
         let mut extensions = Extensions::new();
         extensions.insert(PeerState::new(1, None));
-        let _place = admission.admit(PATH, &extensions).expect("free");
-        assert!(admission.admit(PATH, &extensions).is_none());
-        assert!(admission.admit(PATH, &Extensions::new()).is_some());
+        let _place = admission.admit(PATH, &extensions, None).ok().expect("free");
+        assert!(admission.admit(PATH, &extensions, None).is_err());
+        assert!(admission.admit(PATH, &Extensions::new(), None).is_ok());
     }
 
     #[test]
     fn credit_shrinks_while_the_server_is_busy_and_is_never_nothing() {
-        let admission = Admission::new(4);
+        let admission = admission(4);
         let mut places = Vec::new();
         let credits: Vec<i32> = (0..=4)
             .map(|_| {
                 let credit = admission.credit();
-                places.extend(admission.admit(PATH, &Extensions::new()));
+                places.extend(admission.admit(PATH, &Extensions::new(), None).ok());
                 credit
             })
             .collect();

@@ -30,7 +30,7 @@ pub struct Certificate {
     pub scopes: Vec<String>,
 }
 
-/// An issuer of tokens (OpenID Connect).
+/// An issuer of tokens (OpenID Connect). Exactly one of `jwks_file` and `jwks_url` is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenIssuer {
@@ -39,7 +39,14 @@ pub struct TokenIssuer {
     /// What the claim `aud` must hold.
     pub audience: String,
     /// The file with its public keys as a JWKS; it is read again when it changes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub jwks_file: String,
+    /// Where the issuer itself has them; they are fetched again every few minutes, and when a token names another one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub jwks_url: String,
+    /// The authorities that its certificate may come from; empty: those that browsers trust.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub jwks_ca_file: String,
     /// The claim that names the workspace.
     #[serde(default = "workspace_claim")]
     pub workspace_claim: String,

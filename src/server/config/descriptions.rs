@@ -1,7 +1,7 @@
 //! What the keys mean.
 
 /// What each key means, in the order of the file that `rapport config default` prints.
-pub(super) const DESCRIPTIONS: [(&str, &str); 42] = [
+pub(super) const DESCRIPTIONS: [(&str, &str); 45] = [
     ("listen", "Address that gRPC and gRPC-Web listen on."),
     ("data_dir", "Directory that holds everything the server keeps."),
     ("storage.segment_bytes", "Bytes from which a segment of the journal is full, 1 MiB to 1 GiB."),
@@ -33,10 +33,13 @@ pub(super) const DESCRIPTIONS: [(&str, &str); 42] = [
     ),
     (
         "auth.issuers",
-        "Issuers of tokens: tables of issuer, audience, jwks_file and, unless \"workspace\" and \"scope\", \
-         workspace_claim, scopes_claim.",
+        "Issuers of tokens: tables of issuer, audience, jwks_file or jwks_url (with jwks_ca_file) and, unless \
+         \"workspace\" and \"scope\", workspace_claim, scopes_claim.",
     ),
     ("limits.requests_in_flight", "Requests at work at the same time; further ones are refused at once."),
+    ("limits.requests_per_second_per_key", "Requests of one key, certificate or issuer within a second; 0: no bound."),
+    ("limits.requests_in_flight_per_key", "Requests of one key, certificate or issuer at work at once; 0: no bound."),
+    ("limits.events_per_second_per_key", "Events of one key, certificate or issuer within a second; 0: no bound."),
     ("limits.request_timeout_ms", "Milliseconds after which a unary request without a deadline is given up."),
     ("limits.drain_timeout_ms", "Milliseconds for which a stopping server lets open requests finish."),
     ("limits.request_bytes", "Bytes of a request, inflated."),

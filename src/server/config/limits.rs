@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Requests that are at work at the same time; further ones are refused at once with `OVERLOADED`.
     pub requests_in_flight: usize,
+    /// Requests that one credential may send within a second, and at once; 0 is without a bound.
+    pub requests_per_second_per_key: u32,
+    /// Requests of one credential that are at work at the same time; 0 is without a bound.
+    pub requests_in_flight_per_key: usize,
+    /// Events that one credential may send within a second; a full batch may always come at once. 0 is without a bound.
+    pub events_per_second_per_key: u32,
     /// Milliseconds after which a unary request without a deadline of its own is given up.
     pub request_timeout_ms: u64,
     /// Milliseconds for which a stopping server lets open requests finish.
@@ -54,6 +60,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests_in_flight: 1_024,
+            requests_per_second_per_key: 0,
+            requests_in_flight_per_key: 0,
+            events_per_second_per_key: 0,
             request_timeout_ms: 10_000,
             drain_timeout_ms: 10_000,
             request_bytes: 1 << 20,
