@@ -11,9 +11,9 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::field_descriptor_proto::Type;
 use rapport::rpc::pb;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 
+use crate::raw::Raw;
 use crate::support::{NOW, Shown, TestApp, event, identifier, track, user};
 use crate::training::{shop, train};
 
@@ -59,56 +59,6 @@ struct Method {
     streams: bool,
     /// The fields of its request by name: number and type.
     fields: BTreeMap<String, (i32, Type)>,
-}
-
-/// Bytes as they are: what is sent need not be known as a type.
-#[derive(Default, Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes(buffer, &item);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        use prost::bytes::Buf as _;
-        let mut item = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut item);
-        Ok(Some(item))
-    }
-}
-
-fn bytes(buffer: &mut EncodeBuf<'_>, item: &[u8]) {
-    use prost::bytes::BufMut as _;
-    buffer.put_slice(item);
 }
 
 fn methods() -> Vec<Method> {

@@ -15,7 +15,7 @@ use crate::support::{NOW, event, track, user};
 const CANARY: &str = "canary-4711@example.com";
 
 /// What a scraper gets.
-async fn scrape(address: SocketAddr) -> String {
+pub(crate) async fn scrape(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: rapport\r\nconnection: close\r\n\r\n").await.expect("asked");
     let mut answer = String::new();

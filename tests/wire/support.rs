@@ -27,6 +27,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use crate::silence;
+
 /// 2026-03-01T12:00:00Z, the time of every server under test.
 pub(crate) const NOW: i64 = 1_772_366_400;
 
@@ -137,6 +139,7 @@ impl TestApp {
 
     /// Sends events and gives back what became of each.
     pub(crate) async fn ingest(&self, events: Vec<pb::Event>) -> Vec<pb::EventResult> {
+        silence::seed(&events);
         let request = pb::IngestEventsRequest { events, validate_only: false };
         self.events().ingest_events(request).await.expect("a batch").into_inner().results
     }
@@ -179,6 +182,7 @@ impl Builder {
     }
 
     pub(crate) async fn start(self) -> TestApp {
+        silence::listen();
         let clock = Arc::new(TestClock { ids: AtomicU64::new(1), ahead_micros: AtomicI64::new(0) });
         let app = App::start(self.store, Arc::clone(&clock) as Arc<dyn Context>).await.expect("starts");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -228,6 +232,7 @@ impl Interceptor for Workspace {
 
 /// The one reason of a call that failed.
 pub(crate) fn reason(status: &Status) -> String {
+    silence::check(status);
     let found = tonic_types::Status::decode(status.details()).expect("details");
     assert_eq!(found.code, i32::from(status.code()), "the details have another code");
     item_reason(&found)
