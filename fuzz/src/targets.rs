@@ -21,11 +21,14 @@ pub use requests::requests;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("requests", requests),
     ("journal", journal),
     ("backup", backup),
     ("tokens", tokens),
+    ("keys", keys),
+    ("issuers", issuers),
+    ("vault", vault),
     ("csv", csv),
     ("mapping", mapping),
     ("artifact", artifact),
@@ -54,6 +57,23 @@ pub fn tokens(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         rapport::app::fuzzing::token(text);
     }
+}
+
+/// Keys that programs show.
+pub fn keys(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        rapport::app::fuzzing::key(text);
+    }
+}
+
+/// Keys of issuers, their tokens, and claims.
+pub fn issuers(bytes: &[u8]) {
+    rapport::rpc::fuzzing::token(bytes);
+}
+
+/// What is sealed, secrets of customers, the ledger of erasures, and the audit log.
+pub fn vault(bytes: &[u8]) {
+    rapport::store::embedded::fuzzing::vault(bytes);
 }
 
 /// A CSV file, imported by a mapping that is right.

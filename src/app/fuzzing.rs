@@ -1,5 +1,6 @@
-//! A way in for whoever throws bytes at what reads tokens. Nothing else calls it.
+//! Ways in for whoever throws bytes at what reads tokens and keys. Nothing else calls them.
 
+use super::keyring;
 use super::page::Binding;
 use super::watch_profiles::Position;
 use crate::domain::id::ProfileId;
@@ -13,4 +14,14 @@ pub fn token(text: &str) {
     assert_eq!(binding.open::<ProfileId>(text), None);
     assert!(binding.open::<Position>(text).is_none());
     assert!(binding.open::<(String, u32)>(text).is_none());
+}
+
+/// Reads the text as a key that programs show. Of those that are one there is one form.
+///
+/// # Panics
+/// Where the same key has another one.
+pub fn key(text: &str) {
+    if let Some((id, secret)) = keyring::parse(text) {
+        assert_eq!(keyring::compose(id, &secret), text);
+    }
 }

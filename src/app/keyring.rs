@@ -226,7 +226,7 @@ pub(super) fn compose(id: &str, secret: &[u8; 32]) -> String {
 }
 
 /// The id and the secret of a key; `None` for a text of another form.
-fn parse(shown: &str) -> Option<(&str, [u8; 32])> {
+pub(super) fn parse(shown: &str) -> Option<(&str, [u8; 32])> {
     let (id, digits) = shown.strip_prefix(PREFIX)?.split_once('_')?;
     let digits: &[u8; 64] = digits.as_bytes().try_into().ok()?;
     let mut secret = [0; 32];

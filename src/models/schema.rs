@@ -32,8 +32,7 @@ impl Shape {
     pub(super) fn apply(self, value: f64) -> f64 {
         match self {
             Self::Plain => value,
-            // Not `ln_1p`, which takes three times as long and differs only below what an amount can be.
-            Self::Logarithmic => (1.0 + value.abs()).ln().copysign(value),
+            Self::Logarithmic => value.abs().ln_1p().copysign(value),
         }
     }
 }
@@ -80,11 +79,20 @@ impl Schema {
 
     /// What a value adds to a score, as a reason.
     pub(super) fn reason(&self, position: usize, known: &Known, currency: &str, contribution: f64) -> Contribution {
-        Contribution {
-            feature: self.name(position),
-            display_name: self.display_name(position),
-            value: self.reading(position, known[position], currency),
-            contribution,
+        let value = known[position];
+        match self.trait_at(position) {
+            Some(feature) => Contribution {
+                feature: feature.name().clone(),
+                display_name: feature.key().clone(),
+                value: feature.reading(value),
+                contribution,
+            },
+            None => Contribution {
+                feature: SmolStr::new_static(FEATURES[position].name),
+                display_name: SmolStr::new_static(FEATURES[position].display_name),
+                value: FEATURES[position].reading(value, currency),
+                contribution,
+            },
         }
     }
 

@@ -9,6 +9,8 @@ mod credentials;
 mod event_service;
 mod event_stream;
 mod export_stream;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod in_process;
 mod layers;

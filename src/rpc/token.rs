@@ -54,7 +54,7 @@ struct Keys {
 }
 
 #[derive(Clone)]
-struct Verified {
+pub(super) struct Verified {
     principal: Arc<Principal>,
     end: Timestamp,
 }
@@ -164,7 +164,7 @@ struct Header {
 }
 
 impl ExpectedClaims {
-    fn check(&self, claims: &serde_json::Map<String, Value>, now: Timestamp) -> Option<Verified> {
+    pub(super) fn check(&self, claims: &serde_json::Map<String, Value>, now: Timestamp) -> Option<Verified> {
         if claims.get("iss")?.as_str()? != self.issuer {
             return None;
         }

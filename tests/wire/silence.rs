@@ -159,7 +159,7 @@ fn word(field: &str) -> &'static str {
 async fn answer(channel: &Channel, path: &str, streams: bool, request: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.expect("connected");
-    let path = http::uri::PathAndQuery::from_maybe_shared(path.to_owned()).expect("a path");
+    let path = http::uri::PathAndQuery::try_from(path).expect("a path");
     if !streams {
         return Ok(grpc.unary(Request::new(request), path, Raw).await?.into_inner());
     }

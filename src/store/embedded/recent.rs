@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_change_of_anything_that_a_precondition_rests_on_is_noticed() {
-        let (workspace, vault) = (WorkspaceId::default_workspace(), Vault::bare());
+        let (workspace, vault) = (WorkspaceId::default_workspace(), Vault::bare().expect("no files are no damage"));
         let (id, other) = (ProfileId::from_bytes([1; 16]), ProfileId::from_bytes([2; 16]));
         let identifier = Identifier::parse("user_id", "1").expect("well-formed");
         let event = EventKey { source: "shop".into(), event_id: "1".into() };

@@ -49,9 +49,15 @@ impl Fixture {
 
     fn start_with(writer: Writer, disk: DiskLimits) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let journal = journal::open(directory.path(), &Manifest::new([3; 16]), Vault::bare()).expect("a journal");
+        let journal =
+            journal::open(directory.path(), &Manifest::new([3; 16]), Vault::bare().expect("no files are no damage"))
+                .expect("a journal");
         let status = Arc::new(Status::default());
-        let index = Arc::new(Index::new(Opened::temporary([3; 16]), Arc::clone(&status), Vault::bare()));
+        let index = Arc::new(Index::new(
+            Opened::temporary([3; 16]),
+            Arc::clone(&status),
+            Vault::bare().expect("no files are no damage"),
+        ));
         let schedule = Arc::new(Schedule::new(writer));
         let parts = Parts {
             index: Arc::clone(&index),

@@ -355,7 +355,8 @@ mod tests {
 
     impl Reader {
         fn new() -> Self {
-            let index = Index::new(Opened::temporary([3; 16]), Arc::default(), Vault::bare());
+            let index =
+                Index::new(Opened::temporary([3; 16]), Arc::default(), Vault::bare().expect("no files are no damage"));
             Self { index, old: Bytes::from(b"old"), flushes: 0 }
         }
 

@@ -26,7 +26,7 @@ fn payload() -> Vec<u8> {
 }
 
 fn open(directory: &Path, manifest: &Manifest) -> Result<Journal> {
-    super::open(directory, manifest, Vault::bare())
+    super::open(directory, manifest, Vault::bare().expect("no files are no damage"))
 }
 
 /// Writes groups of so many commits each, in segments that are full at a size.

@@ -64,7 +64,8 @@ pub fn take_over(directory: &Path, ledger: &Path) -> Result<usize> {
         return Err(Error::Refused(format!("there is no ledger of erasures at {}", ledger.display())));
     }
     let path: PathBuf = directory.join(DIRECTORY).join(NAME);
-    let (mut known, before) = (read(&path)?.0, read(&path)?.0.len());
+    let mut known = read(&path)?.0;
+    let before = known.len();
     for entry in read(ledger)?.0 {
         if !known.contains(&entry) {
             known.push(entry);
@@ -83,7 +84,11 @@ fn encode(entry: &Entry) -> Result<Vec<u8>> {
 
 /// The erasures of a file, and how many bytes they take; what stands behind them was not finished.
 fn read(path: &Path) -> Result<(Vec<Entry>, usize)> {
-    let bytes = files::read(path)?.unwrap_or_default();
+    parse(path, &files::read(path)?.unwrap_or_default())
+}
+
+/// The same of the bytes of a file.
+pub(in crate::store::embedded) fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize)> {
     let (mut entries, mut at) = (Vec::new(), 0);
     while let Some(header) = bytes.get(at..at + HEADER_BYTES) {
         let end = at + HEADER_BYTES + u32_at(header, 0) as usize;

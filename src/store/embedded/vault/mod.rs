@@ -26,9 +26,9 @@ mod slots;
 mod tests;
 
 pub(super) use erasing::Erasing;
-pub(super) use ledger::Entry as Erased;
 pub use ledger::take_over as take_over_erasures;
+pub(super) use ledger::{Entry as Erased, parse as parse_erasures};
 pub(super) use opening::{DIRECTORY, FILES, Vault, root_file};
 pub use root::MasterKeys;
 pub(super) use seal::{Opened, Place, slots_of};
-pub(super) use slots::Slot;
+pub(super) use slots::{Slot, parse as parse_slots};

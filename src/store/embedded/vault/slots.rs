@@ -77,17 +77,7 @@ impl Slots {
     pub(super) fn look(directory: &Path) -> Result<Self> {
         let paths = NAMES.map(|name| directory.join(name));
         let found = [files::read(&paths[0])?, files::read(&paths[1])?];
-        let bytes = found.each_ref().map(|file| file.as_deref().unwrap_or_default());
-        let count = bytes.iter().map(|file| file.len() / SLOT_BYTES).max().unwrap_or(0);
-        let mut secrets = Vec::with_capacity(count);
-        for number in 0..count {
-            let read = bytes.map(|file| secret(file, number));
-            let Some(secret) = agreed(read) else {
-                let what = "the key of a customer is damaged in both files; restore a backup";
-                return Err(damaged(&paths[0], (number * SLOT_BYTES) as u64, what));
-            };
-            secrets.push(secret);
-        }
+        let secrets = parse(&paths[0], found.each_ref().map(|file| file.as_deref().unwrap_or_default()))?;
         let making = Mutex::new(Making { paths, next: secrets.len() });
         Ok(Self { secrets: RwLock::new(secrets), making })
     }
@@ -131,6 +121,20 @@ impl Slots {
         let secrets = slots.iter().map(secret).collect::<std::result::Result<Vec<_>, _>>()?;
         Ok(Some(secrets).filter(|secrets| !secrets.contains(&DESTROYED)))
     }
+}
+
+/// The secrets that both files together hold.
+pub(in crate::store::embedded) fn parse(path: &Path, files: [&[u8]; 2]) -> Result<Vec<Key>> {
+    let count = files.iter().map(|file| file.len() / SLOT_BYTES).max().unwrap_or(0);
+    let mut secrets = Vec::with_capacity(count);
+    for number in 0..count {
+        let Some(secret) = agreed(files.map(|file| secret(file, number))) else {
+            let what = "the key of a customer is damaged in both files; restore a backup";
+            return Err(damaged(path, (number * SLOT_BYTES) as u64, what));
+        };
+        secrets.push(secret);
+    }
+    Ok(secrets)
 }
 
 /// Makes slots behind the known ones, durable in both files.
