@@ -46,6 +46,7 @@ mod meter;
 mod options;
 mod preconditions;
 mod prepare;
+mod reader;
 mod reads;
 mod recent;
 mod recovery;

@@ -1,4 +1,5 @@
-//! The reading half of the port. Every method leaves the async workers once, for all that it reads.
+//! The reading half of the port. What is in memory is read at once; for anything else a method leaves the async workers
+//! once, for all that it reads.
 
 use async_trait::async_trait;
 
@@ -30,15 +31,15 @@ const ATTEMPTS: usize = 5;
 impl ProfileReader for EmbeddedStore {
     async fn profiles(&self, workspace: &WorkspaceId, ids: &[ProfileId]) -> Result<Vec<Option<Profile>>> {
         let (workspace, ids) = (workspace.clone(), ids.to_vec());
-        self.read(move |open| ids.into_iter().map(|id| profile(open, &workspace, id)).collect()).await
+        self.look_up(move |_, index| ids.iter().map(|id| profile(index, &workspace, *id)).collect()).await
     }
 
     async fn owners(&self, workspace: &WorkspaceId, identifiers: &[Identifier]) -> Result<Vec<Option<ProfileId>>> {
         let (workspace, identifiers) = (workspace.clone(), identifiers.to_vec());
-        self.read(move |open| {
+        self.look_up(move |_, index| {
             let owner = |identifier: &Identifier| {
-                let key = keys::owner(&workspace, open.index().vault().mark(&workspace, identifier));
-                owner_today(open.index(), &workspace, open.index().get(&key)?.as_deref())
+                let key = keys::owner(&workspace, index.vault().mark(&workspace, identifier));
+                owner_today(index, &workspace, index.get(&key)?.as_deref())
             };
             identifiers.iter().map(owner).collect()
         })
@@ -75,7 +76,7 @@ impl ProfileReader for EmbeddedStore {
 impl EventReader for EmbeddedStore {
     async fn find_events(&self, workspace: &WorkspaceId, keys: &[EventKey]) -> Result<Vec<Option<StoredEvent>>> {
         let (workspace, keys) = (workspace.clone(), keys.to_vec());
-        self.read(move |open| keys.iter().map(|key| find_event(open, &workspace, key)).collect()).await
+        self.look_up(move |open, index| keys.iter().map(|key| find_event(open, index, &workspace, key)).collect()).await
     }
 
     async fn histories(&self, workspace: &WorkspaceId, parts: &[ProfileId]) -> Result<Vec<History>> {
@@ -88,9 +89,9 @@ impl EventReader for EmbeddedStore {
 impl DocumentReader for EmbeddedStore {
     async fn document(&self, workspace: &WorkspaceId, key: &DocumentKey) -> Result<Option<Versioned<Document>>> {
         let (workspace, key) = (workspace.clone(), keys::document(workspace, key));
-        self.read(move |open| {
-            let stored = open.index().get(&key)?;
-            let document = stored.map(|stored| document(open.index().vault(), &workspace, (&key, &stored)));
+        self.look_up(move |_, index| {
+            let stored = index.get(&key)?;
+            let document = stored.map(|stored| document(index.vault(), &workspace, (&key, &stored)));
             Ok(document.transpose()?.flatten())
         })
         .await
@@ -166,9 +167,9 @@ fn document_parts(stored: &[u8]) -> Result<(Revision, &[u8])> {
     parts.ok_or_else(|| Error::Index("a document is cut off".to_owned()))
 }
 
-fn profile(open: &Open, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Profile>> {
-    match Entry::resolve(open.index(), workspace, id)? {
-        Some((id, entry)) => entry.profile(open.index().vault(), workspace, &keys::profile(workspace, id)),
+fn profile(index: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Profile>> {
+    match Entry::resolve(index, workspace, id)? {
+        Some((id, entry)) => entry.profile(index.vault(), workspace, &keys::profile(workspace, id)),
         None => Ok(None),
     }
 }
@@ -191,10 +192,15 @@ fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: u
     Ok(profiles)
 }
 
-fn find_event(open: &Open, workspace: &WorkspaceId, key: &EventKey) -> Result<Option<StoredEvent>> {
+fn find_event(
+    open: &Open,
+    index: &impl Source,
+    workspace: &WorkspaceId,
+    key: &EventKey,
+) -> Result<Option<StoredEvent>> {
     let memory = Memory { segments: open.segments(), window: open.window(), now: open.index().meta().time };
-    let Some(fact) = memory.find(open.index(), workspace, key)? else { return Ok(None) };
-    let owner = Entry::resolve_id(open.index(), workspace, fact.part)?;
+    let Some(fact) = memory.find(index, workspace, key)? else { return Ok(None) };
+    let owner = Entry::resolve_id(index, workspace, fact.part)?;
     Ok(owner.map(|profile| StoredEvent { profile, event: fact.event }))
 }
 

@@ -127,6 +127,11 @@ impl EmbeddedStore {
         Ok((Arc::clone(&open.schedule), open.memory.clone()))
     }
 
+    /// The open store, behind the lock that closing it takes.
+    pub(super) fn lock(&self) -> &RwLock<Option<Arc<Open>>> {
+        &self.open
+    }
+
     /// Runs something that touches the disk where it may block.
     pub(super) async fn read<T: Send + 'static>(
         &self,

@@ -246,6 +246,24 @@ impl Index {
         locks::write(&self.layers).stored = stored;
     }
 
+    /// The value of a key, or that there is none; `None` where only the disk knows.
+    pub(in crate::store::embedded) fn get_in_memory(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        if let Some(value) = locks::read(&self.layers).get(key) {
+            return Some(Some(value.clone()));
+        }
+        if let Some(value) = self.cache.get(key) {
+            return Some(Some(value));
+        }
+        let tables = Arc::clone(locks::read(&self.layers).stored.of(Family::Entries));
+        tables.have_not(key).then_some(None)
+    }
+
+    /// Whether surely no event is remembered under a hash. Takes no look at the disk.
+    pub(in crate::store::embedded) fn is_unseen(&self, hash: &EventHash) -> bool {
+        let layers = locks::read(&self.layers);
+        layers.seen(hash).is_none() && layers.stored.of(Family::Seen).have_not(hash)
+    }
+
     /// Reads from the tables, and remembers it.
     fn get_stored(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let (tables, flushes) = {

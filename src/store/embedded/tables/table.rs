@@ -91,7 +91,7 @@ pub(super) fn path(directory: &Path, family: Family, id: u64) -> PathBuf {
 impl Table {
     pub(super) fn find(&self, key: &[u8], hash: KeyHash) -> Result<Option<Bytes>> {
         // Most tables do not have the key, and the filter is far cheaper to ask than the fences.
-        if !self.filter.may_hold(hash) {
+        if !self.may_hold(hash) {
             return Ok(None);
         }
         let Some(number) = self.block_of(key) else { return Ok(None) };
@@ -100,6 +100,11 @@ impl Table {
         let value = found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose();
         SCRATCH.set(Some(block.into_bytes()).filter(|bytes| bytes.capacity() <= SCRATCH_BYTES_MAX).unwrap_or_default());
         value
+    }
+
+    /// Whether a key may be there.
+    pub(super) fn may_hold(&self, hash: KeyHash) -> bool {
+        self.filter.may_hold(hash)
     }
 
     /// The block that has the key if any has it; `None` where all keys are greater.

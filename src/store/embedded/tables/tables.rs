@@ -54,6 +54,12 @@ impl Tables {
         Ok(None)
     }
 
+    /// Whether surely nothing was ever written under a key. Takes no look at the disk.
+    pub(in crate::store::embedded) fn have_not(&self, key: &[u8]) -> bool {
+        let hash = KeyHash::of(key);
+        self.list.iter().all(|table| !table.may_hold(hash))
+    }
+
     /// At most `limit` entries whose keys begin with `prefix`, after `after`, which must not lie before them.
     pub(in crate::store::embedded) fn page(
         &self,

@@ -1,0 +1,44 @@
+//! What a server takes beside a bare echo, asked as its users ask: over sockets, with keys, figures and sealed data.
+//!
+//! ```text
+//! cargo bench --bench load -- reads [PROFILES]     # CPU, throughput and latency of reads beside an echo of the same bytes
+//! cargo bench --bench load -- events [PROFILES]    # events a second, durable, and what each takes
+//! cargo bench --bench load -- noisy [PROFILES]     # what a workspace notices of one that sends ten times its quota
+//! ```
+//!
+//! The server is the program itself, in a process of its own, with a key, `metrics.listen` and a data directory in the
+//! temporary directory; the echo is a server of the same library on the same kind of runtime, which answers every request
+//! with the bytes that the server answered the first one with. Both are asked in turn, several times, by the same
+//! client. CPU is what the operating system says of the process; a table has the medians and the ratios. Latencies of open
+//! loads count from the moment at which a request was due, so that a server that stalls is not asked less (no coordinated
+//! omission).
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+mod client;
+mod data;
+mod echo;
+mod process;
+mod scenarios;
+
+use anyhow::bail;
+
+/// Profiles, unless the command line says otherwise.
+const PROFILES: usize = 100_000;
+
+fn main() -> anyhow::Result<()> {
+    // cargo passes a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["echo", reply] = words[..] {
+        return echo::serve(reply.as_ref());
+    }
+    let profiles = words.get(1).map(|number| number.parse()).transpose()?.unwrap_or(PROFILES);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match words.first() {
+        None | Some(&"reads") => runtime.block_on(scenarios::reads(profiles)),
+        Some(&"events") => runtime.block_on(scenarios::events(profiles)),
+        Some(&"noisy") => runtime.block_on(scenarios::noisy(profiles)),
+        Some(other) => bail!("there is no scenario {other}: reads, events, noisy"),
+    }
+}
