@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
 use tonic::server::{NamedService, UnaryService};
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower::Service;
 
@@ -59,8 +59,7 @@ pub(crate) fn serve(reply: &Path) -> anyhow::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
-        let incoming = TcpListenerStream::new(listener);
-        let server = Server::builder().tcp_nodelay(true).add_service(Echo(reply));
-        Ok(server.serve_with_incoming(incoming).await?)
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        Ok(Server::builder().add_service(Echo(reply)).serve_with_incoming(incoming).await?)
     })
 }
