@@ -7,9 +7,9 @@ use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::failed_looks::FailedLooks;
 use super::figures::EventCounts;
+use super::kept_settings::AllKeptSettings;
 use super::keyring::{DigestKey, Keyring};
 use super::lanes::Lanes;
-use super::privacy_rules::KeptRules;
 use super::refusals::Refusals;
 use super::registry::Registry;
 use super::resolvers::Resolvers;
@@ -20,7 +20,10 @@ use crate::store::Store;
 
 /// Everything a server can be asked for. Cheap to clone; all clones are one server.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What a server is made of.
+pub struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) context: Arc<dyn Context>,
     pub(super) registry: Arc<Registry>,
@@ -29,11 +32,19 @@ pub struct App {
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) privacy_rules: Arc<KeptRules>,
+    pub(super) kept_settings: Arc<AllKeptSettings>,
     pub(super) event_counts: Arc<EventCounts>,
     pub(super) gathering: Arc<Gathering>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) start_time: Timestamp,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl App {
@@ -53,7 +64,7 @@ impl App {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn start_with(store: Arc<dyn Store>, context: Arc<dyn Context>, digest_key: DigestKey) -> Result<Self> {
-        let app = Self {
+        let app = Self(Arc::new(Parts {
             start_time: context.now(),
             registry: Arc::new(Registry::default()),
             trainer: Arc::new(Trainer::start()),
@@ -61,16 +72,16 @@ impl App {
             resolvers: Arc::default(),
             lanes: Arc::default(),
             refusals: Arc::default(),
-            privacy_rules: Arc::default(),
+            kept_settings: Arc::default(),
             event_counts: Arc::default(),
             gathering: Arc::default(),
             keyring: Arc::new(Keyring::new(digest_key)),
             store,
             context,
-        };
+        }));
         app.erase_again().await?;
         app.load_keys().await?;
-        app.load_privacy_rules().await?;
+        app.load_settings().await?;
         app.load_models().await?;
         app.end_interrupted_runs().await?;
         Ok(app)

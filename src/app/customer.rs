@@ -127,7 +127,7 @@ impl App {
 
     /// The customer, where their consent covers what the read is for. It counts as of now, also for a read of the past.
     pub(super) fn permit(&self, caller: &Caller, found: Found, read: &Read) -> Result<Found> {
-        let rules = self.privacy_rules.of(&caller.workspace);
+        let rules = &self.kept_settings.of(&caller.workspace).privacy;
         let purpose = if read.purpose.is_empty() { rules.purpose_of(caller.concern.method()) } else { &read.purpose };
         caller.concern.is_for(purpose);
         if found.profile.consents.allow(purpose, self.context.now()) {

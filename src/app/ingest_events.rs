@@ -249,7 +249,7 @@ impl App {
         let (new, nameless) = sort_out_nameless(&resolver, new);
         statuses.extend(nameless);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
-        let (new, erased) = if self.privacy_rules.of(&caller.workspace).erased_may_return {
+        let (new, erased) = if self.kept_settings.of(&caller.workspace).privacy.erased_may_return {
             (new, HashMap::new())
         } else {
             sort_out_erased(&self.erased_among(caller, &new, &known).await?, new)

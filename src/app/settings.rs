@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
+use super::kept_settings::KeptSettings;
 use super::request::Repeat;
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
 use crate::domain::id::{Revision, WorkspaceId};
@@ -111,7 +112,8 @@ impl App {
         }
         named.record(RequestResult::AllSettings(settings.clone(), privacy.clone()), &mut commit);
         let revision = self.store.commit(commit).await?;
-        self.privacy_rules.put(&caller.workspace, revision, privacy.clone());
+        let kept = KeptSettings { currency: settings.currency.clone(), privacy: privacy.clone() };
+        self.kept_settings.put(&caller.workspace, revision, kept);
         Ok(SettingsView { settings, privacy, etag: revision.to_string(), revision })
     }
 
@@ -124,20 +126,13 @@ impl App {
         })
     }
 
-    async fn stored_privacy_rules(&self, workspace: &WorkspaceId) -> Result<PrivacyRules> {
+    /// What is stored about the use of customers' data.
+    pub(super) async fn stored_privacy_rules(&self, workspace: &WorkspaceId) -> Result<PrivacyRules> {
         let stored = self.store.document(workspace, &DocumentKey::privacy_rules()).await?;
         Ok(match stored.map(|stored| stored.value) {
             Some(Document::PrivacyRules(rules)) => rules,
             _ => PrivacyRules::default(),
         })
-    }
-
-    /// The currency that summaries of a workspace are stated in; empty is each customer's first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn summary_currency(&self, caller: &Caller) -> Result<Currency> {
-        Ok(self.stored_settings(&caller.workspace).await?.value.currency)
     }
 }
 

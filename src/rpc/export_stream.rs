@@ -56,7 +56,7 @@ async fn tell(
     mut records: mpsc::Receiver<Result<Exported>>,
     (sender, revision): (&Sender, &str),
 ) -> Result<()> {
-    let viewer = Viewer::new(app, call, Mask::default()).await?;
+    let viewer = Viewer::new(app, call, Mask::default());
     let (mut lines, mut bytes) = (Vec::new(), 0);
     while let Some(exported) = records.recv().await {
         let line = line(record(call, &viewer, exported?))?;

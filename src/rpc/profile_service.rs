@@ -38,7 +38,7 @@ impl Profiles {
         let mask = Mask::of_profile(request.read_mask, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let (found, revision) = self.app.get_profile(&call.caller, &customer, &read).await?;
-        let viewer = Viewer::new(&self.app, call, mask).await?;
+        let viewer = Viewer::new(&self.app, call, mask);
         Ok(pb::GetProfileResponse { profile: Some(viewer.show(&found)), revision: revision.to_string() })
     }
 
@@ -51,7 +51,7 @@ impl Profiles {
         let mask = Mask::of_profile(request.read_mask, &mut violations);
         let customers = customer::batch(request.customers, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
-        let viewer = Viewer::new(&self.app, call, mask).await?;
+        let viewer = Viewer::new(&self.app, call, mask);
         let (mut results, mut budget) = (Vec::with_capacity(customers.len()), Budget::default());
         let take = |found| results.push(outcome(call, &viewer, &mut budget, found));
         let revision = self.app.batch_get_profiles(&call.caller, customers, &read, take).await?;
@@ -64,7 +64,7 @@ impl Profiles {
         let mask = Mask::of_profile(request.read_mask, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let (page, revision) = self.app.list_profiles(&call.caller, &read, &wanted).await?;
-        let viewer = Viewer::new(&self.app, call, mask).await?;
+        let viewer = Viewer::new(&self.app, call, mask);
         let (profiles, next_page_token) = page::to_pb(page, |found| viewer.show(found));
         Ok(pb::ListProfilesResponse { profiles, next_page_token, revision: revision.to_string() })
     }
@@ -73,7 +73,7 @@ impl Profiles {
         let (mode, named) = (mode(request.validate_only), !request.validate_only);
         let wanted = merge::request(request);
         let merged = self.app.merge_profiles(&call.caller, &wanted, mode).await?;
-        let viewer = Viewer::new(&self.app, call, Mask::default()).await?;
+        let viewer = Viewer::new(&self.app, call, Mask::default());
         Ok(pb::MergeProfilesResponse {
             merge_id: if named { merged.record.id.to_string() } else { String::new() },
             profile: Some(viewer.show(&merged.found)),
@@ -86,7 +86,7 @@ impl Profiles {
         let mode = mode(request.validate_only);
         let wanted = merge::undo(request)?;
         let unmerged = self.app.unmerge_profiles(&call.caller, &wanted, mode).await?;
-        let viewer = Viewer::new(&self.app, call, Mask::default()).await?;
+        let viewer = Viewer::new(&self.app, call, Mask::default());
         let profiles = unmerged.found.iter().map(|found| viewer.show(found)).collect();
         Ok(pb::UnmergeProfilesResponse { profiles, revision: unmerged.revision.to_string() })
     }

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::convert::mask::Mask;
 use super::convert::profile::{self, View};
 use super::pb;
-use crate::app::{App, Found, Result};
+use crate::app::{App, Found};
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 
@@ -19,12 +19,8 @@ pub(super) struct Viewer<'a> {
 
 impl<'a> Viewer<'a> {
     /// Gets what all profiles of the reply have in common.
-    ///
-    /// # Errors
-    /// When the settings cannot be read.
-    pub(super) async fn new(app: &'a App, call: &'a Call, mask: Mask) -> Result<Self> {
-        let currency = app.summary_currency(&call.caller).await?;
-        Ok(Self { app, call, mask, currency, now: app.now() })
+    pub(super) fn new(app: &'a App, call: &'a Call, mask: Mask) -> Self {
+        Self { app, call, mask, currency: app.summary_currency(&call.caller), now: app.now() }
     }
 
     /// The whole of a profile, with who said what: for the customer, who may see all of it.

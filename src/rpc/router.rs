@@ -8,14 +8,13 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic_web::GrpcWebLayer;
 use tower::layer::util::{Identity, Stack};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::admin_service::Admin;
 use super::event_service::Events;
 use super::health::{self, State};
-use super::layers::{Admission, Door, GateLayer};
+use super::layers::{Admission, Door, GateLayer, WebLayer};
 use super::options::{MessageLimits, RpcOptions};
 use super::pb;
 use super::pb::admin_service_server::AdminServiceServer;
@@ -35,7 +34,7 @@ use super::training_service::Training;
 use crate::app::App;
 
 /// The layers, the outermost last.
-pub(super) type Layers = Stack<GateLayer, Stack<GrpcWebLayer, Stack<CorsLayer, Identity>>>;
+pub(super) type Layers = Stack<GateLayer, Stack<WebLayer, Identity>>;
 
 /// The full names of the services that health and reflection show.
 pub(super) const SERVICES: [&str; 7] = [
@@ -73,8 +72,7 @@ pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopp
         .http2_max_header_list_size(limits.header_list_bytes)
         .http2_max_local_error_reset_streams(Some(limits.error_resets))
         .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
-        .layer(cors())
-        .layer(GrpcWebLayer::new())
+        .layer(WebLayer::new(cors()))
         .layer(GateLayer::new(app, door, admission, options));
     Ok(server.add_routes(routes.routes()))
 }

@@ -49,7 +49,7 @@ impl Segments {
         let mask = Mask::of_profile(request.read_mask, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, None, violations);
         let (page, revision) = self.app.list_segment_members(&call.caller, &id, &read, &wanted).await?;
-        let viewer = Viewer::new(&self.app, call, mask).await?;
+        let viewer = Viewer::new(&self.app, call, mask);
         let (profiles, next_page_token) = page::to_pb(page, |found| viewer.show(found));
         Ok(pb::ListSegmentMembersResponse { profiles, next_page_token, revision: revision.to_string() })
     }

@@ -22,6 +22,10 @@ use crate::fixture::{
 pub(crate) use crate::audit::{
     an_empty_audit_log_is_read_as_such, the_audit_log_is_read_from_its_end_and_only_of_its_workspace,
 };
+pub(crate) use crate::erasure::{
+    a_forgotten_customer_is_in_no_read_and_others_are_as_they_were,
+    marks_and_keys_are_the_same_each_time_and_tell_apart,
+};
 pub(crate) use crate::retention::{
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,
     commits_are_let_go_of_no_further_than_their_events_are_forgotten,

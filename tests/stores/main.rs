@@ -2,6 +2,7 @@
 
 mod audit;
 mod conformance;
+mod erasure;
 mod fixture;
 mod retention;
 
@@ -73,6 +74,8 @@ every_adapter![
     nothing_is_lost_or_told_too_early_while_others_commit,
     an_empty_audit_log_is_read_as_such,
     the_audit_log_is_read_from_its_end_and_only_of_its_workspace,
+    a_forgotten_customer_is_in_no_read_and_others_are_as_they_were,
+    marks_and_keys_are_the_same_each_time_and_tell_apart,
     a_closed_store_refuses,
     expired_events_are_forgotten_and_the_profile_says_what_it_said,
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,

@@ -9,8 +9,10 @@ mod identify;
 mod shed;
 mod trace;
 mod traffic;
+mod web;
 
 pub(super) use gate::GateLayer;
 pub(super) use identify::Door;
 pub(super) use shed::{Admission, PeerState};
 pub(super) use traffic::TICKS;
+pub(super) use web::WebLayer;

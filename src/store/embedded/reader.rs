@@ -1,5 +1,6 @@
-//! Reads of the index that do not wait for a disk unless they must: what is in memory is read on the thread that asks, since
-//! handing a question to another thread and the answer back takes ten times longer than answering it.
+//! Reads of the index that do not wait for a disk unless they must: what is in memory, our own or the operating system's
+//! copy of the files, is read on the thread that asks, since handing a question to another thread and the answer back
+//! takes ten times longer than answering it.
 
 use std::cell::Cell;
 
@@ -8,6 +9,7 @@ use super::index::{Bytes, Index, Source};
 use super::journal::EventRef;
 use super::locks;
 use super::store::{EmbeddedStore, Open};
+use super::tables::AtOnce;
 use super::vault::Vault;
 use crate::store::{Error, Result};
 
@@ -35,7 +37,10 @@ impl Source for Reader<'_> {
         if self.waits_for_disk {
             return self.index.get(key);
         }
-        Ok(self.index.get_in_memory(key).unwrap_or_else(|| self.lacks()))
+        Ok(match self.index.get_at_once(key)? {
+            AtOnce::Found(value) => value,
+            AtOnce::OnDisk => self.lacks(),
+        })
     }
 
     fn seen(&self, hash: &EventHash) -> Result<Option<EventRef>> {
@@ -43,7 +48,10 @@ impl Source for Reader<'_> {
             return self.index.seen(hash);
         }
         // What was seen lies in the journal, which is on disk.
-        Ok(if self.index.is_unseen(hash) { None } else { self.lacks() })
+        Ok(match self.index.is_seen_at_once(hash)? {
+            AtOnce::Found(false) => None,
+            AtOnce::Found(true) | AtOnce::OnDisk => self.lacks(),
+        })
     }
 
     fn vault(&self) -> &Vault {

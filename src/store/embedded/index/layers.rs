@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::store::embedded::journal::EventRef;
 use crate::store::embedded::locks;
 use crate::store::embedded::status::Status;
+use crate::store::embedded::tables::{AtOnce, Tables};
 use crate::store::embedded::vault::Vault;
 use crate::store::{Error, Result};
 
@@ -246,30 +247,51 @@ impl Index {
         locks::write(&self.layers).stored = stored;
     }
 
-    /// The value of a key, or that there is none; `None` where only the disk knows.
-    pub(in crate::store::embedded) fn get_in_memory(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        if let Some(value) = locks::read(&self.layers).get(key) {
-            return Some(Some(value.clone()));
+    /// The value of a key, as far as it can be told without waiting for a disk.
+    pub(in crate::store::embedded) fn get_at_once(&self, key: &[u8]) -> Result<AtOnce<Option<Bytes>>> {
+        if let Some(value) = self.recent(key) {
+            return Ok(AtOnce::Found(Some(value)));
         }
-        if let Some(value) = self.cache.get(key) {
-            return Some(Some(value));
+        let (tables, flushes) = self.entries();
+        let found = self.judged(tables.find_at_once(key))?;
+        if let AtOnce::Found(Some(value)) = &found {
+            self.remember(key, value, flushes);
         }
-        let tables = Arc::clone(locks::read(&self.layers).stored.of(Family::Entries));
-        tables.have_not(key).then_some(None)
+        Ok(found)
     }
 
-    /// Whether surely no event is remembered under a hash. Takes no look at the disk.
-    pub(in crate::store::embedded) fn is_unseen(&self, hash: &EventHash) -> bool {
+    /// Whether an event is remembered under a hash, as far as it can be told without waiting for a disk.
+    pub(in crate::store::embedded) fn is_seen_at_once(&self, hash: &EventHash) -> Result<AtOnce<bool>> {
+        let tables = {
+            let layers = locks::read(&self.layers);
+            if layers.seen(hash).is_some() {
+                return Ok(AtOnce::Found(true));
+            }
+            Arc::clone(layers.stored.of(Family::Seen))
+        };
+        Ok(match self.judged(tables.find_at_once(hash))? {
+            AtOnce::Found(at) => AtOnce::Found(at.is_some()),
+            AtOnce::OnDisk => AtOnce::OnDisk,
+        })
+    }
+
+    /// What was written or read lately.
+    fn recent(&self, key: &[u8]) -> Option<Bytes> {
+        if let Some(value) = locks::read(&self.layers).get(key) {
+            return Some(value.clone());
+        }
+        self.cache.get(key)
+    }
+
+    /// The tables of entries, and how many layers had been flushed when they were that.
+    fn entries(&self) -> (Arc<Tables>, u64) {
         let layers = locks::read(&self.layers);
-        layers.seen(hash).is_none() && layers.stored.of(Family::Seen).have_not(hash)
+        (Arc::clone(layers.stored.of(Family::Entries)), layers.flushes)
     }
 
     /// Reads from the tables, and remembers it.
     fn get_stored(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let (tables, flushes) = {
-            let layers = locks::read(&self.layers);
-            (Arc::clone(layers.stored.of(Family::Entries)), layers.flushes)
-        };
+        let (tables, flushes) = self.entries();
         let value = self.judged(tables.find(key))?;
         if let Some(value) = &value {
             self.remember(key, value, flushes);
@@ -289,10 +311,7 @@ impl Index {
 
 impl Source for Index {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        if let Some(value) = locks::read(&self.layers).get(key) {
-            return Ok(Some(value.clone()));
-        }
-        match self.cache.get(key) {
+        match self.recent(key) {
             Some(value) => Ok(Some(value)),
             None => self.get_stored(key),
         }

@@ -26,5 +26,6 @@ mod writer;
 pub(super) use load::{load, remove_leftovers};
 pub(super) use merge::{Merge, STEP_BYTES, Step};
 pub(super) use scan::Scan;
+pub(super) use table::AtOnce;
 pub(super) use tables::{Addition, Garbage, Tables};
 pub(super) use writer::Writer;

@@ -9,11 +9,12 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::{ReadWriteFlags, preadv2};
 use serde::{Deserialize, Serialize};
 
 use super::block::Block;
@@ -88,23 +89,45 @@ pub(super) fn path(directory: &Path, family: Family, id: u64) -> PathBuf {
     directory.join(format!("{}-{id}.{EXTENSION}", family.name()))
 }
 
+/// What was found without waiting for a disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store::embedded) enum AtOnce<T> {
+    /// This.
+    Found(T),
+    /// What is needed is not in memory.
+    OnDisk,
+}
+
 impl Table {
+    /// The value of a key, as far as it can be told without waiting for a disk.
+    pub(super) fn find_at_once(&self, key: &[u8], hash: KeyHash) -> Result<AtOnce<Option<Bytes>>> {
+        if !self.filter.may_hold(hash) {
+            return Ok(AtOnce::Found(None));
+        }
+        let Some(number) = self.block_of(key) else { return Ok(AtOnce::Found(None)) };
+        let mut bytes = SCRATCH.take();
+        if !self.read_at_once(number, &mut bytes) {
+            keep(bytes);
+            return Ok(AtOnce::OnDisk);
+        }
+        self.value_in(self.checked(bytes)?, key).map(AtOnce::Found)
+    }
+
     pub(super) fn find(&self, key: &[u8], hash: KeyHash) -> Result<Option<Bytes>> {
         // Most tables do not have the key, and the filter is far cheaper to ask than the fences.
-        if !self.may_hold(hash) {
+        if !self.filter.may_hold(hash) {
             return Ok(None);
         }
         let Some(number) = self.block_of(key) else { return Ok(None) };
-        let block = self.block(number, SCRATCH.take())?;
-        let found = block.search(key)?.ok();
-        let value = found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose();
-        SCRATCH.set(Some(block.into_bytes()).filter(|bytes| bytes.capacity() <= SCRATCH_BYTES_MAX).unwrap_or_default());
-        value
+        self.value_in(self.block(number, SCRATCH.take())?, key)
     }
 
-    /// Whether a key may be there.
-    pub(super) fn may_hold(&self, hash: KeyHash) -> bool {
-        self.filter.may_hold(hash)
+    /// The value of a key in the block that has it if any has.
+    fn value_in(&self, block: Block, key: &[u8]) -> Result<Option<Bytes>> {
+        let found = block.search(key)?.ok();
+        let value = found.map(|position| block.entry(position).map(|(_, value)| Bytes::from(value))).transpose();
+        keep(block.into_bytes());
+        value
     }
 
     /// The block that has the key if any has it; `None` where all keys are greater.
@@ -114,10 +137,30 @@ impl Table {
 
     /// Reads a block into a buffer, whatever that holds.
     pub(super) fn block(&self, number: usize, mut bytes: Vec<u8>) -> Result<Block> {
+        let begin = self.make_room(number, &mut bytes);
+        self.file.read_exact_at(&mut bytes, begin).map_err(|cause| self.unreadable(cause))?;
+        self.checked(bytes)
+    }
+
+    /// Reads a block as it lies, if the operating system has all of it in memory. What goes wrong is told by whoever waits
+    /// for it.
+    fn read_at_once(&self, number: usize, bytes: &mut Vec<u8>) -> bool {
+        let begin = self.make_room(number, bytes);
+        let whole = bytes.len();
+        let read = preadv2(&self.file, &mut [IoSliceMut::new(bytes)], begin, ReadWriteFlags::NOWAIT);
+        read == Ok(whole)
+    }
+
+    /// Makes a buffer as large as a block is, and tells where that begins.
+    fn make_room(&self, number: usize, bytes: &mut Vec<u8>) -> u64 {
         let begin = self.fences[number].offset;
         let end = self.fences.get(number + 1).map_or(self.label.bytes, |next| next.offset);
         bytes.resize(end.saturating_sub(begin) as usize, 0);
-        self.file.read_exact_at(&mut bytes, begin).map_err(|cause| self.unreadable(cause))?;
+        begin
+    }
+
+    /// The block that was read, if it is what was written.
+    fn checked(&self, mut bytes: Vec<u8>) -> Result<Block> {
         let content = bytes.len().checked_sub(CHECKSUM_BYTES);
         let content = content.filter(|end| codec::u32_at(&bytes, *end) == crc32c::crc32c(&bytes[..*end]));
         bytes.truncate(content.ok_or_else(|| Error::Index("a block does not match its checksum".to_owned()))?);
@@ -166,6 +209,11 @@ impl Table {
             failed("reading", &self.path)(cause)
         }
     }
+}
+
+/// Keeps a buffer for the next block that this thread reads.
+fn keep(buffer: Vec<u8>) {
+    SCRATCH.set(Some(buffer).filter(|bytes| bytes.capacity() <= SCRATCH_BYTES_MAX).unwrap_or_default());
 }
 
 /// A file that is missing or too short is a fault of the index, which can be built anew.

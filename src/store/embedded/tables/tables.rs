@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::filter::KeyHash;
 use super::merge::{Merge, Merged};
 use super::scan::Scan;
-use super::table::{Label, Table};
+use super::table::{AtOnce, Label, Table};
 use super::writer::Writer;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
@@ -54,10 +54,16 @@ impl Tables {
         Ok(None)
     }
 
-    /// Whether surely nothing was ever written under a key. Takes no look at the disk.
-    pub(in crate::store::embedded) fn have_not(&self, key: &[u8]) -> bool {
+    /// The same, as far as it can be told without waiting for a disk.
+    pub(in crate::store::embedded) fn find_at_once(&self, key: &[u8]) -> Result<AtOnce<Option<Bytes>>> {
         let hash = KeyHash::of(key);
-        self.list.iter().all(|table| !table.may_hold(hash))
+        for table in self.list.iter().rev() {
+            match table.find_at_once(key, hash)? {
+                AtOnce::Found(None) => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(AtOnce::Found(None))
     }
 
     /// At most `limit` entries whose keys begin with `prefix`, after `after`, which must not lie before them.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::tables::TABLES_PER_TIER;
-use super::{Addition, Garbage, Merge, Step, Tables, load, remove_leftovers};
+use super::{Addition, AtOnce, Garbage, Merge, Step, Tables, load, remove_leftovers};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::embedded::index::keys::Family;
@@ -112,7 +112,10 @@ impl Kept {
     }
 
     fn find(&self, number: u32) -> Option<Bytes> {
-        self.tables.find(&key(number)).expect("readable")
+        let found = self.tables.find(&key(number)).expect("readable");
+        let at_once = self.tables.find_at_once(&key(number)).expect("readable");
+        assert!(at_once == AtOnce::Found(found.clone()) || at_once == AtOnce::OnDisk, "{found:?} {at_once:?}");
+        found
     }
 
     fn agrees_with(&self, model: &Entries, numbers: u32) {
