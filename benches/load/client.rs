@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use http::uri::PathAndQuery;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::Bytes;
@@ -175,22 +176,28 @@ impl Client {
         Lap::join(callers.join_all().await, began.elapsed())
     }
 
-    /// Sends requests at a rate for a while, whatever comes back, one body after the other.
-    pub(crate) async fn open(&self, requests: &Arc<Requests>, per_second: f64, time: Duration) -> Lap {
+    /// Sends requests at a rate for a while, whatever comes back, one body after the other. A thread of its own looks at the
+    /// clock, whose sleep is more exact than that of a runtime.
+    pub(crate) async fn open(&self, requests: &Arc<Requests>, per_second: f64, time: Duration) -> anyhow::Result<Lap> {
+        let (client, requests, runtime) = (self.clone(), Arc::clone(requests), Handle::current());
         let began = Instant::now();
-        let mut callers = JoinSet::new();
-        for number in 0..(per_second * time.as_secs_f64()) as usize {
-            let due = began + Duration::from_secs_f64(number as f64 / per_second);
-            tokio::time::sleep_until(due.into()).await;
-            let (client, requests) = (self.clone(), Arc::clone(requests));
-            callers.spawn(async move {
-                let mut lap = Lap::default();
-                let body = requests.bodies[number % requests.bodies.len()].clone();
-                let answer = client.ask(number, &requests.path, body).await;
-                lap.note(answer, due.elapsed());
-                lap
-            });
-        }
-        Lap::join(callers.join_all().await, began.elapsed())
+        let sending = tokio::task::spawn_blocking(move || {
+            let mut callers = JoinSet::new();
+            for number in 0..(per_second * time.as_secs_f64()) as usize {
+                let due = began + Duration::from_secs_f64(number as f64 / per_second);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let (client, requests) = (client.clone(), Arc::clone(&requests));
+                let call = async move {
+                    let mut lap = Lap::default();
+                    let body = requests.bodies[number % requests.bodies.len()].clone();
+                    let answer = client.ask(number, &requests.path, body).await;
+                    lap.note(answer, due.elapsed());
+                    lap
+                };
+                callers.spawn_on(call, &runtime);
+            }
+            callers
+        });
+        Ok(Lap::join(sending.await?.join_all().await, began.elapsed()))
     }
 }

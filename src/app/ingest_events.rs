@@ -126,6 +126,21 @@ impl App {
         events: Vec<IncomingEvent>,
         mode: WriteMode,
     ) -> Result<Ingested> {
+        self.ingest_events_in_turn(caller, events, mode, || {}).await
+    }
+
+    /// The same for whoever has more batches: they come to be decided in the order in which their turns come, and `on_turn`
+    /// is called once the next one cannot overtake this one any more.
+    ///
+    /// # Errors
+    /// As for [`ingest_events`](Self::ingest_events).
+    pub async fn ingest_events_in_turn(
+        &self,
+        caller: &Caller,
+        events: Vec<IncomingEvent>,
+        mode: WriteMode,
+        on_turn: impl FnOnce() + Send,
+    ) -> Result<Ingested> {
         if events.len() > limits::BATCH_EVENTS {
             let description = format!("has {} events; the limit is {}", events.len(), limits::BATCH_EVENTS);
             return Err(Error::invalid_because(ViolationReason::BatchTooLarge, "events", description));
@@ -135,7 +150,11 @@ impl App {
         let keys: Vec<EventKey> = events.iter().map(|event| key(&event.draft)).collect();
         let (checked, rejected) = self.check(events, received);
         let batch = Batch { checked, keys, received };
+        let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
+        let turns = self.lanes.enter(&caller.workspace, identifiers).await;
+        on_turn();
         let (mut statuses, revision) = self.decide_and_commit(caller, &batch, rejected, mode).await?;
+        drop(turns);
         let outcome = |(position, key): (usize, EventKey)| {
             statuses.remove(&position).map(|status| Outcome { event_id: key.event_id.into(), status })
         };
@@ -174,8 +193,6 @@ impl App {
         rejected: HashMap<usize, OutcomeStatus>,
         mode: WriteMode,
     ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
-        let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
-        let _turns = self.lanes.enter(&caller.workspace, identifiers).await;
         for _ in 0..limits::CONFLICT_RETRIES {
             let read_at = Some(self.store.revision());
             let mut round = self.decide(caller, &batch.checked, batch.received).await?;

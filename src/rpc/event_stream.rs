@@ -1,6 +1,7 @@
 //! `StreamEvents`: one batch after the other, each answered when it is durable.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 
 use super::call::Call;
@@ -13,6 +14,9 @@ use crate::app::{App, Error, Result, WriteMode};
 
 type Answers = mpsc::Sender<std::result::Result<pb::StreamEventsResponse, Status>>;
 
+/// Batches of a stream that are at work at the same time, so that one is decided while the one before becomes durable.
+const AT_WORK: usize = 4;
+
 /// One stream of batches.
 pub(super) struct EventStream {
     app: App,
@@ -21,41 +25,80 @@ pub(super) struct EventStream {
     last_sequence: Option<i64>,
 }
 
+/// A batch at work.
+type Work = JoinHandle<Result<pb::StreamEventsResponse>>;
+
 impl EventStream {
     pub(super) fn new(app: App, call: Call, admission: Admission) -> Self {
         Self { app, call, admission, last_sequence: None }
     }
 
-    /// Takes in batch after batch until the client has no more, hangs up or sends one that ends the stream. The next
-    /// batch is read when the one before is answered, so that a client that sends more than its credit waits on the
-    /// wire and not in our memory.
+    /// Takes in batch after batch until the client has no more, hangs up or sends one that ends the stream. A few are at
+    /// work at a time; further ones are read when these are answered, so that a client that sends more than its credit
+    /// waits on the wire and not in our memory.
     pub(super) async fn run(
         mut self,
-        mut requests: Streaming<pb::StreamEventsRequest>,
+        requests: Streaming<pb::StreamEventsRequest>,
         answers: Answers,
-        mut stopping: Stopping,
+        stopping: Stopping,
     ) {
+        let (begun, mut work) = mpsc::channel(AT_WORK - 1);
+        let call = self.call.clone();
+        let read = self.read(requests, (&answers, begun), stopping);
+        let answer = async {
+            while let Some(work) = work.recv().await {
+                let answer = finished(work).await.map_err(|error| call.refuse(error));
+                let ended = answer.is_err();
+                if answers.send(answer).await.is_err() || ended {
+                    return false;
+                }
+            }
+            true
+        };
+        let mut answer = std::pin::pin!(answer);
+        // What ends the reading is told behind the answers to everything that was read.
+        let (end, answered) = tokio::select! {
+            end = read => (end, answer.await),
+            _ended_early = &mut answer => return,
+        };
+        if let (Some(status), true) = (end, answered) {
+            let _hung_up = answers.send(Err(status)).await;
+        }
+    }
+
+    /// Reads batches and begins work on them in their order. Says with what the stream ends, if not by its client.
+    async fn read(
+        &mut self,
+        mut requests: Streaming<pb::StreamEventsRequest>,
+        (answers, begun): (&Answers, mpsc::Sender<Work>),
+        mut stopping: Stopping,
+    ) -> Option<Status> {
         loop {
             let request = tokio::select! {
                 biased;
                 () = stopping.begun() => {
-                    let stops = status::unavailable("the server stops; send what is not durable again on a new stream");
-                    let _hung_up = answers.send(Err(stops.into_status())).await;
-                    return;
+                    let stops = "the server stops; send what is not durable again on a new stream";
+                    return Some(status::unavailable(stops).into_status());
                 }
-                () = answers.closed() => return,
+                () = answers.closed() => return None,
                 request = self.next(&mut requests) => request,
             };
-            let answer = match request {
-                Ok(None) => return,
-                Ok(Some(_)) if !self.call.is_live(self.app.now()) => Err(status::unauthenticated().into_status()),
-                Ok(Some(request)) => self.take_in(request).await.map_err(|error| self.call.refuse(error)),
-                Err(unreadable) => Err(unreadable),
+            let request = match request {
+                Ok(None) => return None,
+                Ok(Some(_)) if !self.call.is_live(self.app.now()) => {
+                    return Some(status::unauthenticated().into_status());
+                }
+                Ok(Some(request)) => request,
+                Err(unreadable) => return Some(unreadable),
             };
-            let ended = answer.is_err();
-            if answers.send(answer).await.is_err() || ended {
-                return;
+            if let Err(error) = self.check_sequence(request.sequence) {
+                return Some(self.call.refuse(error));
             }
+            let Ok(place) = begun.reserve().await else { return None };
+            let (work, turn) = self.begin(request);
+            place.send(work);
+            // Whoever fails before it is let in drops the sender.
+            let _it_is_its_turn = turn.await;
         }
     }
 
@@ -71,16 +114,24 @@ impl EventStream {
         Ok(request)
     }
 
-    async fn take_in(&mut self, request: pb::StreamEventsRequest) -> Result<pb::StreamEventsResponse> {
-        self.check_sequence(request.sequence)?;
-        let batch = event::batch(request.events);
-        let ingested = self.app.ingest_events(&self.call.caller, batch, WriteMode::Commit).await?;
-        Ok(pb::StreamEventsResponse {
-            results: results(&self.call, ingested.outcomes),
-            durable_sequence: request.sequence,
-            revision: ingested.revision.to_string(),
-            credit: self.admission.credit(),
-        })
+    /// Begins work on a batch; the receiver hears when no later batch can overtake it.
+    fn begin(&self, request: pb::StreamEventsRequest) -> (Work, oneshot::Receiver<()>) {
+        let (app, call, admission) = (self.app.clone(), self.call.clone(), self.admission.clone());
+        let (on_turn, turn) = oneshot::channel();
+        let work = tokio::spawn(async move {
+            let batch = event::batch(request.events);
+            let on_turn = || {
+                let _nobody_waits = on_turn.send(());
+            };
+            let ingested = app.ingest_events_in_turn(&call.caller, batch, WriteMode::Commit, on_turn).await?;
+            Ok(pb::StreamEventsResponse {
+                results: results(&call, ingested.outcomes),
+                durable_sequence: request.sequence,
+                revision: ingested.revision.to_string(),
+                credit: admission.credit(),
+            })
+        });
+        (work, turn)
     }
 
     fn check_sequence(&mut self, sequence: i64) -> Result<()> {
@@ -92,5 +143,16 @@ impl EventStream {
         }
         self.last_sequence = Some(sequence);
         Ok(())
+    }
+}
+
+/// What came of a batch. A panic goes on where the stream ends with it.
+async fn finished(work: Work) -> Result<pb::StreamEventsResponse> {
+    match work.await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_the_runtime_ends) => Err(Error::Unavailable),
+        },
     }
 }

@@ -92,7 +92,7 @@ const CANARY: &str = "canary-of-silence@example.com";
 /// What stands in texts by which programs name things of ours; errors tell them back.
 const NAME: &str = "nothing-of-that-name";
 /// The fields of those texts.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 15] = [
     "segment_id",
     "segment_ids",
     "model_version",
@@ -101,7 +101,6 @@ const NAMES: [&str; 16] = [
     "key_id",
     "receipt_id",
     "purpose",
-    "type",
     "directory",
     "workspace",
     "scopes",
@@ -110,6 +109,9 @@ const NAMES: [&str; 16] = [
     "source_priorities",
     "paths",
 ];
+/// Fields that are left out of a request that is to come past everything that looks at its form.
+const LEFT_OUT: [&str; 8] =
+    ["at_least_revision", "page_token", "page_size", "resume_token", "read_mask", "as_of_time", "purpose", "etag"];
 /// How deep messages are filled: a value of a trait may hold others.
 const DEPTH: usize = 7;
 
@@ -152,7 +154,12 @@ fn single(field: &FieldDescriptor, name: &str, choice: usize, depth: usize) -> V
 }
 
 fn word(field: &str) -> &'static str {
-    if NAMES.contains(&field) { NAME } else { CANARY }
+    match field {
+        // Of an identifier, so that what follows is an address, and that of a customer who is there.
+        "type" => "email",
+        field if NAMES.contains(&field) => NAME,
+        _ => CANARY,
+    }
 }
 
 /// What a call is answered with; of a stream the first message.
@@ -207,7 +214,11 @@ async fn no_error_no_log_line_and_no_figure_repeats_what_a_request_says_of_a_cus
                 message.set_field(&field, content(&field, choice, DEPTH));
                 message
             });
-            for request in std::iter::once(full.clone()).chain(alone) {
+            let mut sound = full.clone();
+            for field in input.fields().filter(|field| LEFT_OUT.contains(&field.name())) {
+                sound.clear_field(&field);
+            }
+            for request in [full.clone(), sound].into_iter().chain(alone) {
                 match answer(&channel, &path, method.is_server_streaming(), request.encode_to_vec()).await {
                     Ok(_) => answered += 1,
                     Err(status) => {
@@ -218,7 +229,7 @@ async fn no_error_no_log_line_and_no_figure_repeats_what_a_request_says_of_a_cus
             }
         }
     }
-    assert!(answered > 100 && refused > 500, "{answered} calls were answered and {refused} refused");
+    assert!(answered > 200 && refused > 500, "{answered} calls were answered and {refused} refused");
     let figures = scrape(server.metrics_address().expect("served")).await;
     assert_eq!(found_in(&figures), None, "{figures}");
     server.stop().await.expect("stops");

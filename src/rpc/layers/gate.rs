@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body as _;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -22,6 +23,10 @@ use crate::rpc::call::Call;
 use crate::rpc::measures::Measures;
 use crate::rpc::options::RpcOptions;
 use crate::rpc::status::{self, Refused};
+
+/// Bytes of a refused request that are taken before it is answered, and for how long they are waited for.
+const DRAINED_BYTES: usize = 64 << 10;
+const DRAINING: Duration = Duration::from_millis(100);
 
 /// Puts the gate before all services.
 #[derive(Clone)]
@@ -77,7 +82,14 @@ where
         let mut visit = Visit::new(&self.keeper.app, self.keeper.measures.clone(), id, request.uri().clone());
         let held = match self.keeper.let_in(&mut request, &mut visit) {
             Ok(held) => held,
-            Err(refused) => return Box::pin(std::future::ready(Ok(refusal(refused, &mut visit)))),
+            Err(refused) => {
+                return Box::pin(async move {
+                    if !deadline::is_stream(visit.path()) {
+                        drain(request.into_body()).await;
+                    }
+                    Ok(refusal(refused, &mut visit))
+                });
+            }
         };
         let time = deadline::limit(visit.path(), request.headers(), self.keeper.unary_timeout);
         let answer = self.inner.call(request);
@@ -139,6 +151,20 @@ where
     }
     let deadline = deadline.filter(|_| deadline::is_stream(visit.path()));
     response.map(|body| Body::new(Watched::new(body, deadline, visit, held)))
+}
+
+/// Takes what a refused request still sends, if that is little and comes soon. What arrives behind an answer counts as a
+/// fault of the client, and after a few dozen of these the whole connection is ended, with all that others do on it.
+async fn drain(mut body: Body) {
+    let all = async {
+        let mut taken = 0;
+        while taken < DRAINED_BYTES
+            && let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+        {
+            taken += frame.data_ref().map_or(0, |data| data.len());
+        }
+    };
+    let _in_time = tokio::time::timeout(DRAINING, all).await;
 }
 
 fn refusal(refused: Refused, visit: &mut Visit) -> Response<Body> {
