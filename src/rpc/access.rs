@@ -205,8 +205,7 @@ mod tests {
 
     #[test]
     fn reads_of_customers_take_a_purpose_and_nothing_else_does() {
-        for read in ["ProfileService/GetProfile", "PredictionService/StreamPredictions", "ProfileService/WatchProfiles"]
-        {
+        for read in ["ProfileService/GetProfile", "PredictionService/StreamPredictions", "EventService/ListEvents"] {
             assert!(reads_for_a_purpose(&format!("rapport.v1.{read}")), "{read}");
         }
         for other in ["PrivacyService/RecordConsent", "AdminService/GetSettings", "ProfileService/Nothing", ""] {
