@@ -1,7 +1,7 @@
 //! The effort index: how hard the company makes life for a customer, 0 to 100, where 100 is the hardest.
 //!
 //! It is a transparent index, and no predicted Customer Effort Score; where a model has learned those from answers
-//! ([`super::survey`]), its score is shown on the same scale ([`of_answer`]). Every signal has a weight, every episode fades
+//! ([`super::survey`]), its score is shown on the same scale ([`predict_by_answers`]). Every signal has a weight, every episode fades
 //! with a half-life of [`HALF_LIFE_DAYS`] days after its last event, and the sum saturates:
 //!
 //! ```text
