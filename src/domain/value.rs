@@ -2,14 +2,16 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::violation::Violations;
 
-/// A JSON-like value, as `google.protobuf.Struct` carries it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A JSON-like value, as `google.protobuf.Struct` carries it. What somebody has stated of themselves may be anything, so that
+/// its `Debug` says what kind of value it is and nothing of its content.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// Known to be absent: clears a trait.
     Null,
@@ -23,6 +25,19 @@ pub enum Value {
     List(Vec<Value>),
     /// Values by key.
     Map(Map),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Null => "Null",
+            Self::Bool(_) => "Bool(…)",
+            Self::Number(_) => "Number(…)",
+            Self::Text(_) => "Text(…)",
+            Self::List(_) => "List(…)",
+            Self::Map(_) => "Map(…)",
+        })
+    }
 }
 
 impl Value {
@@ -109,5 +124,18 @@ fn check_value(value: &Value, depth: usize, violations: &mut Violations) -> usiz
         }
         Value::List(list) => list.iter().map(|item| 1 + check_value(item, depth + 1, violations)).sum(),
         Value::Map(map) => check_map(map, depth + 1, violations),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_of_a_value_tells_nothing_of_it() {
+        let map: Map =
+            [("name".to_owned(), Value::Text("Ann".to_owned())), ("age".to_owned(), Value::Number(41.0))].into();
+        let shown = format!("{:?} {map:?}", Value::List(vec![Value::Text("Bob".to_owned())]));
+        assert_eq!(shown, "List(…) {\"age\": Number(…), \"name\": Text(…)}");
     }
 }
