@@ -129,8 +129,8 @@ impl App {
         self.ingest_events_in_turn(caller, events, mode, || {}).await
     }
 
-    /// The same for whoever has more batches: they come to be decided in the order in which their turns come, and `on_turn`
-    /// is called once the next one cannot overtake this one any more.
+    /// The same for whoever has more batches: those that name the same identifiers are decided in the order in which their
+    /// turns come, and `on_turn` is called once the next one cannot overtake this one there any more.
     ///
     /// # Errors
     /// As for [`ingest_events`](Self::ingest_events).

@@ -9,7 +9,7 @@ use super::application::App;
 use super::customer::Caller;
 use super::error::{Error, Invalid, Reason, Result};
 use super::kept_settings::KeptSettings;
-use super::request::Repeat;
+use super::request::{Repeat, finish};
 use crate::domain::fact::{Document, DocumentKey, Fact, RequestResult};
 use crate::domain::id::{Revision, WorkspaceId};
 use crate::domain::money::Currency;
@@ -111,9 +111,15 @@ impl App {
             commit.facts.push(Fact::Document(Document::PrivacyRules(privacy.clone())));
         }
         named.record(RequestResult::AllSettings(settings.clone(), privacy.clone()), &mut commit);
-        let revision = self.store.commit(commit).await?;
         let kept = KeptSettings { currency: settings.currency.clone(), privacy: privacy.clone() };
-        self.kept_settings.put(&caller.workspace, revision, kept);
+        // A caller who hangs up must not come between the commit and what reads go by.
+        let (app, workspace) = (self.clone(), caller.workspace.clone());
+        let revision = finish(async move {
+            let revision = app.store.commit(commit).await?;
+            app.kept_settings.put(&workspace, revision, kept);
+            Ok(revision)
+        })
+        .await?;
         Ok(SettingsView { settings, privacy, etag: revision.to_string(), revision })
     }
 

@@ -11,6 +11,7 @@ use super::layers::Admission;
 use super::stopping::Stopping;
 use super::{pb, status};
 use crate::app::{App, Error, Result, WriteMode};
+use crate::domain::id::Revision;
 
 type Answers = mpsc::Sender<std::result::Result<pb::StreamEventsResponse, Status>>;
 
@@ -25,8 +26,8 @@ pub(super) struct EventStream {
     last_sequence: Option<i64>,
 }
 
-/// A batch at work.
-type Work = JoinHandle<Result<pb::StreamEventsResponse>>;
+/// A batch at work, with the commit that it came to.
+type Work = JoinHandle<Result<(pb::StreamEventsResponse, Revision)>>;
 
 impl EventStream {
     pub(super) fn new(app: App, call: Call, admission: Admission) -> Self {
@@ -46,8 +47,14 @@ impl EventStream {
         let call = self.call.clone();
         let read = self.read(requests, (&answers, begun), stopping);
         let answer = async {
+            let mut latest = Revision::default();
             while let Some(work) = work.recv().await {
                 let answer = finished(work).await.map_err(|error| call.refuse(error));
+                // A later batch may have been committed before: each answer includes all before it.
+                let answer = answer.map(|(answer, revision)| {
+                    latest = latest.max(revision);
+                    pb::StreamEventsResponse { revision: latest.to_string(), ..answer }
+                });
                 let ended = answer.is_err();
                 if answers.send(answer).await.is_err() || ended {
                     return false;
@@ -124,12 +131,13 @@ impl EventStream {
                 let _nobody_waits = on_turn.send(());
             };
             let ingested = app.ingest_events_in_turn(&call.caller, batch, WriteMode::Commit, on_turn).await?;
-            Ok(pb::StreamEventsResponse {
+            let answer = pb::StreamEventsResponse {
                 results: results(&call, ingested.outcomes),
                 durable_sequence: request.sequence,
-                revision: ingested.revision.to_string(),
+                revision: String::new(),
                 credit: admission.credit(),
-            })
+            };
+            Ok((answer, ingested.revision))
         });
         (work, turn)
     }
@@ -147,7 +155,7 @@ impl EventStream {
 }
 
 /// What came of a batch. A panic goes on where the stream ends with it.
-async fn finished(work: Work) -> Result<pb::StreamEventsResponse> {
+async fn finished(work: Work) -> Result<(pb::StreamEventsResponse, Revision)> {
     match work.await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {

@@ -38,6 +38,8 @@ impl Fetched {
         let roots = if ca_file.is_empty() { RootCerts::WebPki } else { RootCerts::from(authorities(ca_file)?) };
         let agent = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
+            // Nobody in between, whatever the environment names: over http the target is this machine itself.
+            .proxy(None)
             // Another place than the configured one is not trusted to say who may call.
             .max_redirects(0)
             .tls_config(TlsConfig::builder().root_certs(roots).build())

@@ -83,11 +83,13 @@ where
         let held = match self.keeper.let_in(&mut request, &mut visit) {
             Ok(held) => held,
             Err(refused) => {
+                // Noted before anything is waited for: whoever hangs up meanwhile was refused all the same.
+                let answer = refusal(refused, &mut visit);
                 return Box::pin(async move {
                     if !deadline::is_stream(visit.path()) {
                         drain(request.into_body()).await;
                     }
-                    Ok(refusal(refused, &mut visit))
+                    Ok(answer)
                 });
             }
         };
