@@ -374,6 +374,27 @@ mod tests {
     }
 
     #[test]
+    fn only_a_token_of_the_issuer_itself_asks_for_keys_that_are_not_known() {
+        use std::task::{Context, Poll, Waker};
+        let signer = Signer::new();
+        let issuer = signer.issuer();
+        let is_asked_for = || {
+            let wanted = std::pin::pin!(issuer.unknown_key());
+            wanted.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+        };
+        let new = json!({"alg": "ES256", "kid": "new"});
+        for (header, claims, asked) in [
+            (json!({"alg": "ES256", "kid": "ec"}), claims(), false),
+            (new.clone(), changed("iss", json!("https://other")), false),
+            (new.clone(), changed("iss", Value::Null), false),
+            (new, claims(), true),
+        ] {
+            let _known_or_not = issuer.verify(&signer.token(&header, &claims), at(NOW));
+            assert_eq!(is_asked_for(), asked, "{header} {claims}");
+        }
+    }
+
+    #[test]
     fn a_token_that_was_signed_speaks_for_its_workspace_until_its_end() {
         let (signer, header) = (Signer::new(), json!({"alg": "ES256", "kid": "ec", "typ": "JWT"}));
         let issuer = signer.issuer();

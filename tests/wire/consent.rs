@@ -1,11 +1,16 @@
 //! `PrivacyService`: what customers say about their data, and what reads make of it.
 
+use std::time::Duration;
+
+use rapport::app::{Caller, SettingsChange};
 use rapport::rpc::pb;
 use rapport::rpc::pb::profile_service_client::ProfileServiceClient;
 use rapport::store::embedded::{EmbeddedStore, Options};
 use tonic::Code;
 
-use crate::support::{NOW, TestApp, event, fields, identifier, item_reason, purchase, reason, status_of, track, user};
+use crate::support::{
+    NOW, TestApp, details, event, fields, identifier, item_reason, purchase, reason, status_of, track, user,
+};
 use crate::training::train;
 
 fn granted(user_id: &str, purpose: &str) -> pb::RecordConsentRequest {
@@ -349,7 +354,41 @@ async fn what_the_workspace_decides_about_purposes_outlives_the_server_and_goes_
 }
 
 #[tokio::test]
-async fn models_learn_only_from_who_agreed_to_what_training_is_for() {
+async fn whoever_hangs_up_on_a_change_leaves_reads_with_what_is_stored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EmbeddedStore::open(Options::new(directory.path(), [7; 16])).expect("opens");
+    let app = TestApp::builder().store(store).start().await;
+    app.accept(vec![event("e", "ann", NOW - 60, track("seen"))]).await;
+    let caller = Caller::unrestricted("acme".parse().expect("a name"));
+    let method = "rapport.v1.ProfileService/GetProfile";
+    let mut stored = 0;
+    for number in 0..60_u64 {
+        let purposes = [(method.to_owned(), format!("purpose-{number}"))].into();
+        let change = SettingsChange { method_purposes: Some(purposes), ..SettingsChange::default() };
+        // Each a little later, so that some hang up at every step of the work.
+        let patience = Duration::from_micros(number * 50);
+        let _done_or_not = tokio::time::timeout(patience, app.app.update_settings(&caller, change, "")).await;
+        let agree = async {
+            loop {
+                let found = app.admin().get_settings(pb::GetSettingsRequest::default()).await.expect("settings");
+                let said = found.into_inner().settings.expect("settings").method_purposes.remove(method);
+                let asked = read(&app, "ann", "").await.err().map(|refused| {
+                    let infos = details::<tonic_types::pb::ErrorInfo>(&status_of(&refused), "ErrorInfo");
+                    infos[0].metadata["purpose"].clone()
+                });
+                if said == asked {
+                    return said;
+                }
+            }
+        };
+        let said = tokio::time::timeout(Duration::from_secs(10), agree).await.expect("reads go by what is stored");
+        stored += u64::from(said.is_some_and(|said| said == format!("purpose-{number}")));
+    }
+    assert!(stored > 1, "nobody hung up late enough");
+}
+
+/// A server with as many customers who bought something as segments can be learned from.
+async fn with_buyers() -> (TestApp, Vec<String>) {
     let app = TestApp::start().await;
     let users: Vec<String> = (0..80).map(|number| format!("u{number}")).collect();
     let bought = |(number, user): (usize, &String)| {
@@ -357,33 +396,35 @@ async fn models_learn_only_from_who_agreed_to_what_training_is_for() {
         event(user, user, NOW - 86_400 * (number + 1), purchase(10.0 + number as f64))
     };
     app.accept(users.iter().enumerate().map(bought).collect()).await;
+    (app, users)
+}
+
+fn segments() -> pb::CreateTrainingRunRequest {
+    pb::CreateTrainingRunRequest { kind: pb::ModelKind::Segments.into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn models_learn_only_from_who_agreed_to_what_training_is_for() {
+    let (app, users) = with_buyers().await;
     let settings = pb::Settings { training_purpose: "analytics".to_owned(), ..Default::default() };
     decide(&app, settings, &["training_purpose"]).await.expect("changed");
-    let request = || pb::CreateTrainingRunRequest { kind: pb::ModelKind::Segments.into(), ..Default::default() };
-    let refused = train(&app, request()).await.pop().expect("a final state");
+    let refused = train(&app, segments()).await.pop().expect("a final state");
     assert_eq!(item_reason(refused.error.as_ref().expect("why")), "NOT_ENOUGH_DATA", "nobody agreed yet");
     for user in &users {
         record(&app, granted(user, "analytics")).await;
     }
-    let learned = train(&app, request()).await.pop().expect("a final state");
+    let learned = train(&app, segments()).await.pop().expect("a final state");
     assert_eq!(learned.state(), pb::TrainingState::Succeeded, "{learned:?}");
 }
 
 #[tokio::test]
 async fn no_training_learns_from_who_refuses_the_service() {
-    let app = TestApp::start().await;
-    let users: Vec<String> = (0..80).map(|number| format!("u{number}")).collect();
-    let bought = |(number, user): (usize, &String)| {
-        let number = i64::try_from(number).expect("small");
-        event(user, user, NOW - 86_400 * (number + 1), purchase(10.0 + number as f64))
-    };
-    app.accept(users.iter().enumerate().map(bought).collect()).await;
-    let request = || pb::CreateTrainingRunRequest { kind: pb::ModelKind::Segments.into(), ..Default::default() };
-    let learned = train(&app, request()).await.pop().expect("a final state");
+    let (app, users) = with_buyers().await;
+    let learned = train(&app, segments()).await.pop().expect("a final state");
     assert_eq!(learned.state(), pb::TrainingState::Succeeded, "{learned:?}");
     for user in &users {
         record(&app, denied(user, "service")).await;
     }
-    let refused = train(&app, request()).await.pop().expect("a final state");
+    let refused = train(&app, segments()).await.pop().expect("a final state");
     assert_eq!(item_reason(refused.error.as_ref().expect("why")), "NOT_ENOUGH_DATA");
 }
