@@ -16,7 +16,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower::Service;
 
-use crate::client::Raw;
+use crate::raw::Raw;
 
 #[derive(Clone)]
 struct Echo(Bytes);

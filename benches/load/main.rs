@@ -19,6 +19,8 @@ mod client;
 mod data;
 mod echo;
 mod process;
+#[path = "../../fuzz/src/raw.rs"]
+mod raw;
 mod scenarios;
 
 use anyhow::bail;

@@ -11,9 +11,11 @@ use rapport::app::context::SystemContext;
 use rapport::rpc::pb::FILE_DESCRIPTOR_SET;
 use rapport::rpc::{self, RpcOptions};
 use rapport::store::memory::MemoryStore;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::Bytes;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+
+use super::raw::Raw;
 
 /// Calls after which the server begins anew, so that what was accepted does not pile up.
 const CALLS_PER_SERVER: usize = 2_000;
@@ -63,59 +65,19 @@ pub fn requests(bytes: &[u8]) {
     SERVER.with_borrow_mut(|server| {
         let server = server.get_or_insert_with(Server::start);
         server.calls += 1;
-        if let Err(status) = server.runtime.block_on(call(server.channel.clone(), path.clone(), message.to_vec())) {
+        if let Err(status) =
+            server.runtime.block_on(call(server.channel.clone(), path.clone(), Bytes::copy_from_slice(message)))
+        {
             assert!(![Code::Unknown, Code::Internal].contains(&status.code()), "{path}: {status:?}");
         }
     });
     SERVER.with_borrow_mut(|server| server.take_if(|server| server.calls >= CALLS_PER_SERVER));
 }
 
-async fn call(channel: Channel, path: PathAndQuery, message: Vec<u8>) -> Result<(), Status> {
+async fn call(channel: Channel, path: PathAndQuery, message: Bytes) -> Result<(), Status> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut answers = client.server_streaming(tonic::Request::new(message), path, Raw).await?.into_inner();
     while answers.message().await?.is_some() {}
     Ok(())
-}
-
-/// Messages as they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        use prost::bytes::BufMut as _;
-        buffer.put_slice(&message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        use prost::bytes::Buf as _;
-        let length = buffer.remaining();
-        buffer.advance(length);
-        Ok(Some(()))
-    }
 }

@@ -6,6 +6,7 @@
 //!
 //! `tests/corpora.rs` replays what is kept in `fuzz/corpus` with every `cargo test`.
 
+mod raw;
 mod requests;
 
 use rapport::cli::import::feed::Feed;

@@ -98,7 +98,7 @@ async fn outcome(channel: &Shown, method: &Method, request: Vec<u8>, id: &Id) ->
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_maybe_shared(method.path.clone()).expect("a path");
     let answered = if method.streams {
-        match grpc.server_streaming(Request::new(request), path, Raw).await {
+        match grpc.server_streaming(Request::new(request.into()), path, Raw).await {
             // What a stream that is open tells is looked at by the tests of the stream.
             Ok(stream) => match tokio::time::timeout(Duration::from_millis(300), stream.into_inner().message()).await {
                 Ok(Err(status)) => Err(status),
@@ -107,7 +107,7 @@ async fn outcome(channel: &Shown, method: &Method, request: Vec<u8>, id: &Id) ->
             Err(status) => Err(status),
         }
     } else {
-        grpc.unary(Request::new(request), path, Raw).await.map(tonic::Response::into_inner)
+        grpc.unary(Request::new(request.into()), path, Raw).await.map(|answer| answer.into_inner().to_vec())
     };
     let (code, content) = match answered {
         Ok(message) => (Code::Ok, message),

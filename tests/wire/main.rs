@@ -21,6 +21,7 @@ mod model_life;
 mod predictions;
 mod profiles;
 mod quotas;
+#[path = "../../fuzz/src/raw.rs"]
 mod raw;
 mod sealed;
 mod settings;

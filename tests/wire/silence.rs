@@ -14,6 +14,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKe
 use rapport::rpc::pb;
 use rapport::rpc::pb::event_service_client::EventServiceClient;
 use rapport::server::{Config, Server};
+use tonic::codegen::Bytes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -163,17 +164,17 @@ fn word(field: &str) -> &'static str {
 }
 
 /// What a call is answered with; of a stream the first message.
-async fn answer(channel: &Channel, path: &str, streams: bool, request: Vec<u8>) -> Result<Vec<u8>, Status> {
+async fn answer(channel: &Channel, path: &str, streams: bool, request: Vec<u8>) -> Result<Bytes, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::try_from(path).expect("a path");
     if !streams {
-        return Ok(grpc.unary(Request::new(request), path, Raw).await?.into_inner());
+        return Ok(grpc.unary(Request::new(request.into()), path, Raw).await?.into_inner());
     }
-    let mut stream = grpc.server_streaming(Request::new(request), path, Raw).await?.into_inner();
+    let mut stream = grpc.server_streaming(Request::new(request.into()), path, Raw).await?.into_inner();
     match tokio::time::timeout(Duration::from_millis(300), stream.message()).await {
         Ok(message) => Ok(message?.unwrap_or_default()),
-        Err(_nothing_yet) => Ok(Vec::new()),
+        Err(_nothing_yet) => Ok(Bytes::new()),
     }
 }
 
