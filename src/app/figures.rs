@@ -51,7 +51,7 @@ impl EventCounts {
 impl App {
     /// The figures of this moment, without a look at the store.
     pub fn figures(&self) -> Figures {
-        let EventCounts { accepted, duplicate, rejected } = &*self.event_counts;
+        let EventCounts { accepted, duplicate, rejected } = &self.event_counts;
         let named = [("accepted", accepted), ("duplicate", duplicate), ("rejected", rejected)];
         Figures {
             events: named.map(|(name, count)| (name, count.load(Ordering::Relaxed))),

@@ -266,7 +266,8 @@ impl App {
         let (new, nameless) = sort_out_nameless(&resolver, new);
         statuses.extend(nameless);
         let (known, mut preconditions) = self.load_known(caller, &new).await?;
-        let (new, erased) = if self.kept_settings.of(&caller.workspace).privacy.erased_may_return {
+        // Read behind the settings, whose precondition holds it: the rules only change together with them.
+        let (new, erased) = if self.stored_privacy_rules(&caller.workspace).await?.erased_may_return {
             (new, HashMap::new())
         } else {
             sort_out_erased(&self.erased_among(caller, &new, &known).await?, new)

@@ -33,7 +33,8 @@ pub(super) struct Quotas {
     places: Option<Places>,
 }
 
-/// The generic cell rate algorithm for each holder.
+/// The generic cell rate algorithm for each holder, by a clock that only goes forward, as timers have it: the time of day may
+/// jump.
 struct Rate {
     limiter: RateLimiter<Holder, HashMapStateStore<Holder>, MonotonicClock>,
     burst: u32,
