@@ -13,16 +13,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let mut descriptors = protox::compile(protos(Path::new("proto/rapport/v1"))?, ROOTS)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
     tonic_prost_build::configure()
         .btree_map(".")
+        .build_server(false)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .compile_fds(descriptors.clone())?;
+    // Servers answer with the messages that clients read, except where a message is partly encoded already.
+    let served = out.join("served");
+    fs::create_dir_all(&served)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .extern_path(".rapport.v1", "crate::rpc::pb")
+        .extern_path(".rapport.v1.GetProfileResponse", "crate::rpc::shown::GetProfileResponse")
+        .out_dir(served)
         .compile_fds(descriptors.clone())?;
 
     // Reflection needs names, types and imports; comments and positions would only weigh the binary down.
     for file in &mut descriptors.file {
         file.source_code_info = None;
     }
-    let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("rapport.v1.bin"), descriptors.encode_to_vec())?;
     Ok(())
 }

@@ -411,7 +411,7 @@ impl Server {
                 let found = self.app.get_profile(&caller(), &CustomerRef::Identifier(user), &Read::default()).await?;
                 let profile = found.0.profile;
                 known.owners.extend(profile.identifiers().into_iter().map(|owned| (owned.clone(), profile.id)));
-                known.profiles.insert(profile.id, Arc::new(profile));
+                known.profiles.insert(profile.id, profile);
                 let accepted = draft(customer, number, 2).accept(now, &mut Violations::new());
                 events.push(accepted.context("a well-formed event")?);
             }

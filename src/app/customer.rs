@@ -1,11 +1,13 @@
 //! Naming and reading one customer.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::application::App;
 use super::concern::Concern;
 use super::error::{Error, Invalid, Reason, Resource, Result};
 use crate::domain::access::{Principal, Scope, Scopes};
+use crate::domain::consent::Consents;
 use crate::domain::history::Whole;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
@@ -79,9 +81,16 @@ impl Read {
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The profile, as of the time that was asked for.
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     /// The time at which features of it are to be evaluated.
     pub now: Timestamp,
+}
+
+impl Found {
+    /// A profile as it was read, for features at `now`.
+    pub(super) fn new(profile: Profile, now: Timestamp) -> Self {
+        Self { profile: Arc::new(profile), now }
+    }
 }
 
 impl CustomerRef {
@@ -127,11 +136,17 @@ impl App {
 
     /// The customer, where their consent covers what the read is for. It counts as of now, also for a read of the past.
     pub(super) fn permit(&self, caller: &Caller, found: Found, read: &Read) -> Result<Found> {
+        self.permit_use(caller, &found.profile.consents, read)?;
+        Ok(found)
+    }
+
+    /// The same by what they have said alone.
+    pub(super) fn permit_use(&self, caller: &Caller, consents: &Consents, read: &Read) -> Result<()> {
         let rules = &self.kept_settings.of(&caller.workspace).privacy;
         let purpose = if read.purpose.is_empty() { rules.purpose_of(caller.concern.method()) } else { &read.purpose };
         caller.concern.is_for(purpose);
-        if found.profile.consents.allow(purpose, self.context.now()) {
-            return Ok(found);
+        if consents.allow(purpose, self.context.now()) {
+            return Ok(());
         }
         self.refusals.count(&caller.workspace, purpose);
         if !caller.concern.has_subject() {
@@ -188,7 +203,7 @@ impl App {
         let mut profiles = self.as_of(caller, profiles, read).await?.into_iter();
         let now = self.reading_time(read);
         let answers =
-            ids.iter().map(|id| id.and_then(|_| profiles.next().flatten()).map(|profile| Found { profile, now }));
+            ids.iter().map(|id| id.and_then(|_| profiles.next().flatten()).map(|profile| Found::new(profile, now)));
         Ok(answers.collect())
     }
 

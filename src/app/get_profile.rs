@@ -1,9 +1,13 @@
 //! Reading profiles: one, several by name, or all in pages.
 
+use std::sync::Arc;
+
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::Result;
+use super::known::{Known, Shown};
 use super::page::{Begin, Binding, Listed, Page, PageRequest};
+use crate::domain::consent::Consents;
 use crate::domain::id::{ProfileId, Revision};
 
 /// Customers of a batch that are in memory at a time.
@@ -18,6 +22,56 @@ impl App {
     pub async fn get_profile(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<(Found, Revision)> {
         let revision = self.check_read(read)?;
         Ok((self.find_permitted(caller, customer, read).await?, revision))
+    }
+
+    /// One customer as they are to be shown. What was shown of them before is shown again where it still is so.
+    ///
+    /// # Errors
+    /// As for [`get_profile`](Self::get_profile).
+    pub async fn show_profile<S: Show>(
+        &self,
+        caller: &Caller,
+        customer: &CustomerRef,
+        read: &Read,
+        how: &S,
+    ) -> Result<(S::Answer, Revision)> {
+        let revision = self.check_read(read)?;
+        let known = self.known(caller, customer, read);
+        if let Some(answer) = known.as_deref().and_then(|known| self.show_known(caller, read, how, known).transpose()) {
+            return Ok((answer?, revision));
+        }
+        let found = self.find_permitted(caller, customer, read).await?;
+        let lasting = how.lasting(&found);
+        let segment = self.segment_of(caller, &found);
+        let answer = how.answer(&lasting, segment, &found.profile.consents);
+        let shown = Shown {
+            id: found.profile.id,
+            consents: found.profile.consents.clone(),
+            bytes: how.bytes(&lasting),
+            lasting: Arc::new(lasting),
+        };
+        // Who is asked for their segment will be asked again.
+        let whole = known.and_then(|known| known.whole.clone());
+        let whole = whole.or_else(|| self.has_segments(caller).then(|| Arc::clone(&found.profile)));
+        self.remember(caller, &found.profile, read, Known { whole, shown: Some(shown) });
+        Ok((answer, revision))
+    }
+
+    /// The same from memory alone; `None` where that is not enough.
+    fn show_known<S: Show>(&self, caller: &Caller, read: &Read, how: &S, known: &Known) -> Result<Option<S::Answer>> {
+        let Some(shown) = &known.shown else { return Ok(None) };
+        let lasting = shown.lasting.downcast_ref::<S::Lasting>().filter(|lasting| how.is_current(lasting));
+        let Some(lasting) = lasting else { return Ok(None) };
+        let segment = match &known.whole {
+            Some(profile) => {
+                self.segment_of(caller, &Found { profile: Arc::clone(profile), now: self.reading_time(read) })
+            }
+            None if self.has_segments(caller) => return Ok(None),
+            None => String::new(),
+        };
+        caller.concern.is_about(shown.id);
+        self.permit_use(caller, &shown.consents, read)?;
+        Ok(Some(how.answer(lasting, segment, &shown.consents)))
     }
 
     /// Gives several customers in their order to `take`, each or its error; one that could not be named stays the error
@@ -52,10 +106,15 @@ impl App {
             if some.is_empty() {
                 return Ok(());
             }
-            let named: Vec<CustomerRef> = some.iter().flatten().cloned().collect();
-            let mut found = self.find_all(caller, &named, read).await?.into_iter();
-            for customer in some {
-                let found = customer.and_then(|customer| found.next().flatten().ok_or_else(|| customer.not_found()));
+            let known = |customer: &Result<CustomerRef>| self.known_whole(caller, customer.as_ref().ok()?, read);
+            let known: Vec<Option<Found>> = some.iter().map(known).collect();
+            let unknown = some.iter().zip(&known).filter(|(_, known)| known.is_none());
+            let unknown: Vec<CustomerRef> =
+                unknown.filter_map(|(customer, _)| customer.as_ref().ok()).cloned().collect();
+            let mut found = self.find_whole(caller, &unknown, read).await?.into_iter();
+            for (customer, known) in some.into_iter().zip(known) {
+                let found = || known.or_else(|| found.next().flatten());
+                let found = customer.and_then(|customer| found().ok_or_else(|| customer.not_found()));
                 take(found.and_then(|found| self.permit(caller, found, read)));
             }
         }
@@ -78,7 +137,7 @@ impl App {
         profiles.truncate(limit);
         let now = self.reading_time(read);
         let last = profiles.last().map(|profile| profile.id);
-        let found = profiles.into_iter().map(|profile| Found { profile, now });
+        let found = profiles.into_iter().map(|profile| Found::new(profile, now));
         let items = found.filter_map(|found| self.permit(caller, found, read).ok()).collect();
         // A page is short where consent is missing, and empty even; the next one goes on behind what was looked at.
         let page = match last {
@@ -87,6 +146,26 @@ impl App {
         };
         Ok((page, revision))
     }
+}
+
+/// How a customer is shown, with what is lasting apart from what moves with time: only the second is made for each read.
+pub trait Show {
+    /// What stays as it is for as long as the profile does.
+    type Lasting: Send + Sync + 'static;
+    /// What is shown.
+    type Answer;
+
+    /// What is lasting of a customer.
+    fn lasting(&self, found: &Found) -> Self::Lasting;
+
+    /// Bytes of memory that it takes.
+    fn bytes(&self, lasting: &Self::Lasting) -> usize;
+
+    /// Whether it would be made in the same way again.
+    fn is_current(&self, lasting: &Self::Lasting) -> bool;
+
+    /// The answer of a read: with the segment at the moment, and what the customer says about the use of their data.
+    fn answer(&self, lasting: &Self::Lasting, segment_id: String, consents: &Consents) -> Self::Answer;
 }
 
 impl Listed for Found {

@@ -97,7 +97,7 @@ impl App {
                 let id = profile.id;
                 after = Some(id);
                 if model.predict(&profile.state, now).segment_id == segment_id {
-                    items.extend(self.permit(caller, Found { profile, now }, read).ok());
+                    items.extend(self.permit(caller, Found::new(profile, now), read).ok());
                 }
                 if items.len() == limit {
                     return Ok((Page::before(items, &id, binding), revision));

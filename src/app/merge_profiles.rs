@@ -76,14 +76,15 @@ impl App {
                 }
             }
             let Decided { mut commit, record, profile } = decided?;
-            let found = Found { profile, now: self.context.now() };
+            let now = self.context.now();
             if mode == WriteMode::ValidateOnly {
+                let found = Found::new(profile, now);
                 return Ok(Merged { record, found, revision: self.store.revision() });
             }
             named.record(RequestResult::Merge(record.id), &mut commit);
             match self.store.commit(commit).await {
                 Ok(revision) => {
-                    let found = Found { profile: Profile { revision, ..found.profile }, ..found };
+                    let found = Found::new(Profile { revision, ..profile }, now);
                     return Ok(Merged { record, found, revision });
                 }
                 Err(store::Error::Conflict) => {}
@@ -95,14 +96,14 @@ impl App {
 
     async fn decide_merge(&self, caller: &Caller, request: &MergeRequest) -> Result<Decided> {
         let (resolver, settings) = self.resolver(&caller.workspace).await?;
-        let target = self.find(caller, &request.target, &Read::default()).await?.profile;
+        let target = Arc::unwrap_or_clone(self.find(caller, &request.target, &Read::default()).await?.profile);
         if !request.etag.is_empty() && request.etag != target.revision.to_string() {
             return Err(Error::Conflict(Reason::EtagMismatch));
         }
         let mut sources: Vec<Profile> = Vec::with_capacity(request.sources.len());
         let mut violations = Violations::new();
         for (position, source) in request.sources.iter().enumerate() {
-            let source = self.find(caller, source, &Read::default()).await?.profile;
+            let source = Arc::unwrap_or_clone(self.find(caller, source, &Read::default()).await?.profile);
             let field = format!("sources[{position}]");
             if source.id == target.id {
                 violations.add(&field, "is the target, or part of it already");

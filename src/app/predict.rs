@@ -111,7 +111,7 @@ impl App {
         customer: &CustomerRef,
         read: &Read,
     ) -> Result<Prediction<With<SegmentPrediction>>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let answer = segment(&self.registry.serving(&caller.workspace), &found)?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
@@ -126,7 +126,7 @@ impl App {
         customer: &CustomerRef,
         read: &Read,
     ) -> Result<Prediction<Effort>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let answer = effort_of(&self.registry.serving(&caller.workspace), &found, read.reasons());
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
@@ -141,7 +141,7 @@ impl App {
         customer: &CustomerRef,
         read: &Read,
     ) -> Result<Prediction<With<ChurnPrediction>>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let answer = churn(&self.registry.serving(&caller.workspace), &found, read.reasons())?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
@@ -156,7 +156,7 @@ impl App {
         customer: &CustomerRef,
         read: &Read,
     ) -> Result<Prediction<With<SurveyPrediction>>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let answer = satisfaction(&self.registry.serving(&caller.workspace), &found, read.reasons())?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
@@ -172,7 +172,7 @@ impl App {
         horizon: Option<Duration>,
         read: &Read,
     ) -> Result<Prediction<With<ValuePrediction>>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let answer = value(&self.registry.serving(&caller.workspace), &found, horizon)?;
         Ok(Prediction { profile: found.profile.id, revision, answer })
     }
@@ -182,7 +182,7 @@ impl App {
     /// # Errors
     /// [`NotFound`](super::Error::NotFound) for an unknown customer.
     pub async fn predict(&self, caller: &Caller, customer: &CustomerRef, read: &Read) -> Result<Prediction<Answer>> {
-        let (found, revision) = self.get_profile(caller, customer, read).await?;
+        let (found, revision) = self.whole(caller, customer, read).await?;
         let serving = self.registry.serving(&caller.workspace);
         let answer = answer(&serving, &found, Kinds::everything(&serving), read.reasons());
         Ok(Prediction { profile: found.profile.id, revision, answer })
@@ -206,6 +206,11 @@ impl App {
         let answer_to = |found: Result<Found>| take(found.map(|found| answer(&serving, &found, kinds, read.reasons())));
         self.find_each(caller, customers, read, answer_to).await?;
         Ok(revision)
+    }
+
+    /// Whether a model says who is in which segment.
+    pub(super) fn has_segments(&self, caller: &Caller) -> bool {
+        self.registry.serving(&caller.workspace).segments.is_some()
     }
 
     /// The segment that a customer is in now, or an empty text where no model answers or too little is known.

@@ -1,7 +1,5 @@
 //! A customer says for what their data may be used.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::application::App;
@@ -78,7 +76,7 @@ impl App {
             commit.preconditions.push(Precondition::Profile(id, Some(revision)));
             commit.facts.push(Fact::Consent(ConsentFact { profile: id, standing: record.standing.clone() }));
             commit.facts.push(Fact::Document(Document::Consent(record.clone())));
-            let before = [(id, Arc::new(profile))].into();
+            let before = [(id, profile)].into();
             commit.projection = self.project(caller, &commit.facts, commit.time, before).await?;
             let after = commit.projection.profiles.first();
             let purpose = &record.standing.purpose;

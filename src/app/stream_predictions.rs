@@ -96,7 +96,7 @@ impl Scan {
         let Some(last) = profiles.last() else { return Ok(None) };
         *after = Some(last.id);
         let profiles = self.app.as_of(&self.caller, profiles.into_iter().map(Some).collect(), &self.read).await?;
-        let found = profiles.into_iter().flatten().map(|profile| Found { profile, now: self.now });
+        let found = profiles.into_iter().flatten().map(|profile| Found::new(profile, self.now));
         let answers = found.filter(|found| self.wants(found)).map(|found| self.answer(found));
         Ok(Some(PredictionBatch { answers: answers.collect(), revision }))
     }

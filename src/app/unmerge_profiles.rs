@@ -1,7 +1,5 @@
 //! An operator undoes a merge.
 
-use std::sync::Arc;
-
 use super::application::App;
 use super::customer::{Caller, CustomerRef, Found, Read};
 use super::error::{Error, Reason, Resource, Result};
@@ -63,14 +61,14 @@ impl App {
             let mut profiles = commit.projection.profiles.clone();
             profiles.sort_by_key(|profile| (profile.id != first, profile.id));
             if mode == WriteMode::ValidateOnly {
-                let found = profiles.into_iter().map(|profile| Found { profile, now }).collect();
+                let found = profiles.into_iter().map(|profile| Found::new(profile, now)).collect();
                 return Ok(Unmerged { found, revision: self.store.revision() });
             }
             let ids = profiles.iter().map(|profile| profile.id).collect();
             named.record(RequestResult::Unmerge(ids), &mut commit);
             match self.store.commit(commit).await {
                 Ok(revision) => {
-                    let found = |profile| Found { profile: Profile { revision, ..profile }, now };
+                    let found = |profile| Found::new(Profile { revision, ..profile }, now);
                     return Ok(Unmerged { found: profiles.into_iter().map(found).collect(), revision });
                 }
                 Err(store::Error::Conflict) => {}
@@ -97,7 +95,7 @@ impl App {
         commit.preconditions.push(kept.precondition);
         let first = whole.id;
         commit.facts.push(Fact::Unmerge(UnmergeFact { merge, profile: first, groups }));
-        commit.projection = self.project(caller, &commit.facts, commit.time, [(first, Arc::new(whole))].into()).await?;
+        commit.projection = self.project(caller, &commit.facts, commit.time, [(first, whole)].into()).await?;
         let undone = MergeRecord { undo_time: Some(commit.time), ..record };
         commit.facts.push(Fact::Document(Document::Merge(undone)));
         Ok((commit, first))

@@ -291,7 +291,7 @@ impl Watch {
         for ids in ids.chunks(PROFILES_AT_ONCE) {
             let profiles = self.app.store.profiles(&self.caller.workspace, ids).await?;
             for (id, profile) in ids.iter().zip(profiles) {
-                let found = profile.map(|profile| Found { profile, now });
+                let found = profile.map(|profile| Found::new(profile, now));
                 let segment = found.and_then(|found| segment(&serving, &found).ok());
                 within.insert(*id, segment.is_some_and(|with| self.segments.contains(&with.prediction.segment_id)));
             }

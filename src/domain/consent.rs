@@ -102,6 +102,11 @@ impl Consents {
         self.0.is_empty()
     }
 
+    /// How many answers there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes in an answer. One that was given before what is known already changes nothing; of two that were given at
     /// the same moment the more restrictive one stands.
     pub fn record(&mut self, standing: Standing) {

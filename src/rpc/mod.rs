@@ -27,6 +27,7 @@ mod reply;
 mod router;
 mod segment_service;
 mod serve;
+mod shown;
 mod status;
 mod stopping;
 mod token;

@@ -13,5 +13,12 @@
 
 tonic::include_proto!("rapport.v1");
 
+/// Servers of the services.
+mod served {
+    include!(concat!(env!("OUT_DIR"), "/served/rapport.v1.rs"));
+}
+
+pub use served::*;
+
 /// The encoded `FileDescriptorSet` of the contract and its imports, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("rapport.v1");

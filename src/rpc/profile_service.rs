@@ -12,6 +12,7 @@ use super::options::RpcOptions;
 use super::pb::batch_get_profiles_result::Result as Outcome;
 use super::pb::profile_service_server::ProfileService;
 use super::reply::Viewer;
+use super::shown::GetProfileResponse;
 use super::stopping::Stopping;
 use super::watch_stream::WatchStream;
 use super::{pb, status};
@@ -32,14 +33,19 @@ impl Profiles {
         Self { app, stopping, checkpoint_interval, stalled_send_timeout }
     }
 
-    async fn get(&self, call: &Call, request: pb::GetProfileRequest) -> Result<pb::GetProfileResponse> {
+    async fn get(&self, call: &Call, request: pb::GetProfileRequest) -> Result<GetProfileResponse> {
         let mut violations = Violations::new();
         let customer = customer::from_pb(request.customer, "customer", &mut violations);
         let mask = Mask::of_profile(request.read_mask, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
-        let (found, revision) = self.app.get_profile(&call.caller, &customer, &read).await?;
         let viewer = Viewer::new(&self.app, call, mask);
-        Ok(pb::GetProfileResponse { profile: Some(viewer.show(&found)), revision: revision.to_string() })
+        let (profile, revision) = if viewer.shows_everything() {
+            self.app.show_profile(&call.caller, &customer, &read, &viewer).await?
+        } else {
+            let (found, revision) = self.app.get_profile(&call.caller, &customer, &read).await?;
+            (viewer.show(&found).into(), revision)
+        };
+        Ok(GetProfileResponse { profile: Some(profile), revision: revision.to_string() })
     }
 
     async fn batch_get(
@@ -147,7 +153,7 @@ impl ProfileService for Profiles {
     async fn get_profile(
         &self,
         request: Request<pb::GetProfileRequest>,
-    ) -> std::result::Result<Response<pb::GetProfileResponse>, Status> {
+    ) -> std::result::Result<Response<GetProfileResponse>, Status> {
         let (call, request) = Call::of(request)?;
         call.answer(self.get(&call, request).await)
     }

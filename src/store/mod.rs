@@ -14,6 +14,6 @@ pub use backup::{BackedUp, BackupRequest, Observer, Progress};
 pub use error::{Error, Result};
 pub use port::{
     AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, Backups, Commit, CommitReader, CommitStore,
-    DocumentReader, Erasures, EventReader, Followed, Forgotten, NumberedEntry, Outstanding, Precondition,
-    ProfileReader, Retention, Store, StoredEvent, Versioned,
+    DocumentReader, Erasures, EventReader, Followed, Forgotten, Memo, Memos, Named, NumberedEntry, Outstanding,
+    Precondition, ProfileReader, Retention, Store, StoredEvent, Versioned,
 };

@@ -9,6 +9,9 @@
 //! [`Error::Damaged`]: super::Error::Damaged
 //! [`Error::Closed`]: super::Error::Closed
 
+use std::any::Any;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -115,6 +118,35 @@ pub trait ProfileReader {
 
     /// All workspaces that ever had a commit, sorted.
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>>;
+}
+
+/// A customer as readers name them.
+#[derive(Debug, Clone, Copy)]
+pub enum Named<'a> {
+    /// By the id of a profile.
+    Profile(ProfileId),
+    /// By an identifier that they own.
+    Identifier(&'a Identifier),
+}
+
+/// Something that was made of a profile and can be made again.
+#[derive(Debug, Clone)]
+pub struct Memo {
+    /// What was made.
+    pub value: Arc<dyn Any + Send + Sync>,
+    /// Bytes of memory that it takes.
+    pub bytes: usize,
+}
+
+/// What readers made of profiles, kept in memory beside them: whoever finds it there need not read the profile again.
+pub trait Memos {
+    /// What is remembered of the customer, where the profile is still the one that it was made of, as a read that begins
+    /// now would find it. Nothing means only that the profile has to be read.
+    fn recall(&self, workspace: &WorkspaceId, named: Named<'_>) -> Option<Memo>;
+
+    /// Remembers something that was made of a profile of this revision, in the place of what was remembered of it before.
+    /// A store may forget it at any time, and does when the profile changes.
+    fn remember(&self, workspace: &WorkspaceId, profile: (ProfileId, Revision), memo: Memo);
 }
 
 /// Forgetting customers.
@@ -332,6 +364,7 @@ pub trait AuditLog {
 #[async_trait]
 pub trait Store:
     ProfileReader
+    + Memos
     + EventReader
     + DocumentReader
     + CommitStore

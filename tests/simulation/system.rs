@@ -179,7 +179,7 @@ impl System {
             let by_part = self.store.histories(&caller.workspace, &parts).await.expect("histories");
             let by_part = by_part.into_iter().map(|history| history.events);
             snapshot.by_part.extend(parts.into_iter().zip(by_part));
-            snapshot.profiles.insert(profile.id, profile);
+            snapshot.profiles.insert(profile.id, Arc::unwrap_or_clone(profile));
         }
         snapshot
     }

@@ -26,6 +26,7 @@ pub(crate) use crate::erasure::{
     a_forgotten_customer_is_in_no_read_and_others_are_as_they_were,
     marks_and_keys_are_the_same_each_time_and_tell_apart,
 };
+pub(crate) use crate::memos::what_was_made_of_a_profile_is_recalled_until_it_changes;
 pub(crate) use crate::retention::{
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,
     commits_are_let_go_of_no_further_than_their_events_are_forgotten,

@@ -10,7 +10,12 @@ use uuid::Uuid;
 use crate::fixture::{at, belongs, commit, commit_document, event, id, merge, timelines, user, workspace};
 
 /// Forgets a profile that is made of these parts, as it was read at a revision.
-async fn erase(store: &dyn Store, profile: ProfileId, parts: &[ProfileId], seen: Revision) -> Result<Revision> {
+pub(crate) async fn erase(
+    store: &dyn Store,
+    profile: ProfileId,
+    parts: &[ProfileId],
+    seen: Revision,
+) -> Result<Revision> {
     let fact = EraseFact { erasure: Uuid::from_u128(7), profile, parts: parts.to_vec() };
     let mut commit = Commit {
         workspace: workspace("acme"),

@@ -4,6 +4,7 @@ mod audit;
 mod conformance;
 mod erasure;
 mod fixture;
+mod memos;
 mod retention;
 
 use std::time::Duration;
@@ -76,6 +77,7 @@ every_adapter![
     the_audit_log_is_read_from_its_end_and_only_of_its_workspace,
     a_forgotten_customer_is_in_no_read_and_others_are_as_they_were,
     marks_and_keys_are_the_same_each_time_and_tell_apart,
+    what_was_made_of_a_profile_is_recalled_until_it_changes,
     a_closed_store_refuses,
     expired_events_are_forgotten_and_the_profile_says_what_it_said,
     a_decision_on_a_history_that_has_expired_meanwhile_is_a_conflict,

@@ -25,6 +25,7 @@ mod quotas;
 mod raw;
 mod sealed;
 mod settings;
+mod shown;
 mod silence;
 mod support;
 mod surveys;

@@ -346,8 +346,8 @@ mod broken {
     use rapport::domain::value::Map;
     use rapport::store::{
         ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit, CommitReader,
-        CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, Outstanding, ProfileReader,
-        Result, Retention, Store, StoredEvent, Versioned,
+        CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, Memo, Memos, Named,
+        Outstanding, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
     };
 
     /// Looking for a customer fails; looking for an event panics; documents are read and absent. What else is wrong
@@ -391,6 +391,15 @@ mod broken {
 
     fn planted<T>() -> Result<T> {
         Err(Error::Index("planted".to_owned()))
+    }
+
+    /// It remembers nothing.
+    impl Memos for BrokenStore {
+        fn recall(&self, _: &WorkspaceId, _: Named<'_>) -> Option<Memo> {
+            None
+        }
+
+        fn remember(&self, _: &WorkspaceId, _: (ProfileId, Revision), _: Memo) {}
     }
 
     #[async_trait]

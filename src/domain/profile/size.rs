@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Profile, traits};
+use super::{Profile, State, traits};
+use crate::domain::buckets::Bucket;
+use crate::domain::consent::Standing;
 use crate::domain::limits;
 use crate::domain::payload::Identify;
 use crate::domain::value::Value;
@@ -108,6 +110,34 @@ fn size(value: &Value) -> usize {
         Value::List(list) => list.iter().map(size).sum(),
         Value::Map(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
     }
+}
+
+/// Bytes of memory that a profile takes, nearly: what is kept in memory is bounded by it.
+pub fn memory_bytes(profile: &Profile) -> usize {
+    let Profile { parts, links, state, consents, .. } = profile;
+    let State { activity, traits, purchases, support, days, .. } = state;
+    let owned: usize = parts.iter().map(|part| size_of_val(&*part.identifiers)).sum();
+    let tallies = [&activity.channels, &activity.kinds, &activity.names];
+    let texts: usize = traits.iter().map(|(key, stated)| key.len() + size(&stated.value)).sum();
+    let episodes =
+        support.recent.iter().map(|episode| size_of_val(episode) + episode.channels.len() * size_of::<String>());
+    size_of::<Profile>()
+        + size_of_val(&**parts)
+        + owned
+        + size_of_val(&**links)
+        + consents.count() * size_of::<Standing>()
+        + tallies.map(tree_bytes).iter().sum::<usize>()
+        + tree_bytes(traits)
+        + texts
+        + tree_bytes(&purchases.totals)
+        + episodes.sum::<usize>()
+        + days.active_days() * size_of::<Bucket>()
+}
+
+/// A tree has nodes of eleven places, most of which are two thirds full.
+fn tree_bytes<K, V>(tree: &BTreeMap<K, V>) -> usize {
+    const PLACES: usize = 11;
+    tree.len().div_ceil(PLACES * 2 / 3) * (PLACES * (size_of::<K>() + size_of::<V>()) + 2 * size_of::<usize>())
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use super::{customer, request_id, time};
 use crate::app::ConsentRequest;
-use crate::domain::consent::{ConsentRecord, ConsentState, Standing};
-use crate::domain::profile::Profile;
+use crate::domain::consent::{ConsentRecord, ConsentState, Consents, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::Violations;
 use crate::rpc::pb;
@@ -53,15 +52,14 @@ pub(in crate::rpc) fn record(record: &ConsentRecord) -> pb::Consent {
 }
 
 /// What stands at a moment, as a profile shows it.
-pub(in crate::rpc) fn summaries(profile: &Profile, now: Timestamp) -> Vec<pb::ConsentSummary> {
+pub(in crate::rpc) fn summaries(consents: &Consents, now: Timestamp) -> Vec<pb::ConsentSummary> {
     let summary = |standing: &Standing| pb::ConsentSummary {
         purpose: standing.purpose.to_string(),
         state: state_to_pb(standing.state).into(),
         consent_time: Some(time::to_pb(standing.time)),
         expire_time: standing.expire_time.map(time::to_pb),
     };
-    let purposes = profile.consents.purposes();
-    purposes.into_iter().filter_map(|purpose| profile.consents.of(purpose, now)).map(summary).collect()
+    consents.purposes().into_iter().filter_map(|purpose| consents.of(purpose, now)).map(summary).collect()
 }
 
 fn state_to_pb(state: ConsentState) -> pb::ConsentState {

@@ -28,7 +28,7 @@ impl View<'_> {
     /// A profile with the fields that are asked for; `segment_of` is called only where its answer is.
     pub(in crate::rpc) fn to_pb(&self, found: &Found, segment_of: impl FnOnce(&Found) -> String) -> pb::Profile {
         let wants = |field| self.mask.wants(field);
-        let Profile { id, revision, update_time, state, .. } = &found.profile;
+        let Profile { id, revision, update_time, state, .. } = &*found.profile;
         let seen = state.activity.all;
         let mut profile = pb::Profile {
             profile_id: id.to_string(),
@@ -41,7 +41,11 @@ impl View<'_> {
             surveys: wants("surveys").then(|| summary::surveys(&state.surveys)).flatten(),
             subscription: state.subscription.as_ref().map(|found| self.subscription(found)),
             segment_id: if wants("segment_id") { segment_of(found) } else { String::new() },
-            consents: if wants("consents") { consent::summaries(&found.profile, self.now) } else { Vec::new() },
+            consents: if wants("consents") {
+                consent::summaries(&found.profile.consents, self.now)
+            } else {
+                Vec::new()
+            },
             etag: revision.to_string(),
             create_time: Some(time::to_pb(found.profile.create_time())),
             update_time: Some(time::to_pb(*update_time)),

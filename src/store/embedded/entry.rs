@@ -70,8 +70,7 @@ impl Entry {
     /// The commit that last changed the profile; `None` where it does not exist or is part of another.
     pub(super) fn revision(source: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Result<Option<Revision>> {
         let Some(bytes) = source.get(&keys::profile(workspace, id))? else { return Ok(None) };
-        let (revision, survivor, erased) = beginning(&bytes)?;
-        Ok((survivor.is_none() && !erased).then_some(revision))
+        revision_of(&bytes)
     }
 
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
@@ -113,6 +112,16 @@ pub(super) fn open(vault: &Vault, workspace: &WorkspaceId, key: &[u8], sealed: &
         Ok(Opened::Forgotten) => Ok(None),
         Err(what) => Err(Error::Index(what.to_owned())),
     }
+}
+
+/// The commit that last changed the profile of an entry; `None` also where the entry cannot be read, as readers will say.
+pub(super) fn revision(entry: &[u8]) -> Option<Revision> {
+    revision_of(entry).ok().flatten()
+}
+
+fn revision_of(entry: &[u8]) -> Result<Option<Revision>> {
+    let (revision, survivor, erased) = beginning(entry)?;
+    Ok((survivor.is_none() && !erased).then_some(revision))
 }
 
 /// Whether an entry is that of a customer who is forgotten.

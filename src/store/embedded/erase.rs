@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::entry::Entry;
-use super::index::{Index, Source as _};
+use super::index::{Index, Source as _, keys};
 use super::manifest::{self, Manifest};
 use super::store::{EmbeddedStore, Open};
 use super::vault::{Erased, Erasing, Vault};
@@ -42,6 +42,7 @@ impl Erasures for EmbeddedStore {
         };
         let ended = self.read(move |open| match made {
             Some(revision) => {
+                forget_memos(open.index(), &noted);
                 // No other one of their time is needed any more.
                 if !open.trail().is_whole() {
                     open.index().make_checkpoint(|| status.patience().is_continue());
@@ -83,6 +84,13 @@ pub(super) fn note(open: &Open, workspace: WorkspaceId, fact: EraseFact) -> Resu
     let erasing = Erasing { workspace, erasure, parts, slots };
     open.index().vault().begin_erasing(&erasing)?;
     Ok(erasing)
+}
+
+/// Forgets what was made of the profile, which nobody is shown any more, in memory too.
+fn forget_memos(index: &Index, erasing: &Erasing) {
+    for part in &erasing.parts {
+        index.forget_memo(&keys::profile(&erasing.workspace, *part));
+    }
 }
 
 /// Says in the manifest that no index and no checkpoint from before a commit is gone on from.

@@ -42,6 +42,7 @@ mod journal;
 mod keep;
 mod locks;
 mod manifest;
+mod memos;
 mod meter;
 mod options;
 mod preconditions;

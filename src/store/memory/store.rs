@@ -19,8 +19,8 @@ use crate::domain::profile::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, BackedUp, BackupRequest, Backups, Commit,
-    CommitReader, CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, NumberedEntry,
-    Outstanding, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
+    CommitReader, CommitStore, DocumentReader, Erasures, Error, EventReader, Followed, Forgotten, Memo, Memos, Named,
+    NumberedEntry, Outstanding, ProfileReader, Result, Retention, Store, StoredEvent, Versioned,
 };
 
 /// A store that lives as long as the process.
@@ -42,6 +42,8 @@ struct Inner {
     commits: VecDeque<(WorkspaceId, AcceptedCommit)>,
     artifacts: HashMap<(WorkspaceId, ModelVersion), Vec<u8>>,
     audit: Vec<AuditEntry>,
+    /// With the revision of the profile that each was made of.
+    memos: HashMap<(WorkspaceId, ProfileId), (Revision, Memo)>,
 }
 
 impl Default for MemoryStore {
@@ -61,6 +63,7 @@ impl MemoryStore {
             commits: VecDeque::new(),
             artifacts: HashMap::new(),
             audit: Vec::new(),
+            memos: HashMap::new(),
         };
         let last = watch::Sender::new(Some(Revision::default()));
         Self { window, commits_kept: usize::MAX, inner: Mutex::new(inner), last }
@@ -111,6 +114,24 @@ impl ProfileReader for MemoryStore {
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
         Ok(self.inner().workspaces.keys().cloned().collect())
+    }
+}
+
+impl Memos for MemoryStore {
+    fn recall(&self, workspace: &WorkspaceId, named: Named<'_>) -> Option<Memo> {
+        let inner = self.inner();
+        let found = inner.workspaces.get(workspace).filter(|_| !inner.closed)?;
+        let id = match named {
+            Named::Profile(id) => id,
+            Named::Identifier(identifier) => found.owner(identifier)?,
+        };
+        let (made_of, memo) = inner.memos.get(&(workspace.clone(), id))?;
+        let is_current = found.profile(id).is_some_and(|profile| profile.id == id && profile.revision == *made_of);
+        is_current.then(|| memo.clone())
+    }
+
+    fn remember(&self, workspace: &WorkspaceId, (id, revision): (ProfileId, Revision), memo: Memo) {
+        self.inner().memos.insert((workspace.clone(), id), (revision, memo));
     }
 }
 

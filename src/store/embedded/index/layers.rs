@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
-use super::cache::Cache;
+use super::cache::{Cache, Place};
 use super::checkpoint_request::CheckpointRequest;
 use super::disk::{Bytes, Disk};
 use super::keys::{EventHash, Family};
@@ -19,7 +19,7 @@ use crate::store::embedded::locks;
 use crate::store::embedded::status::Status;
 use crate::store::embedded::tables::{AtOnce, Tables};
 use crate::store::embedded::vault::Vault;
-use crate::store::{Error, Result};
+use crate::store::{Error, Memo, Result};
 
 /// Entries and bytes from which a layer is flushed at once. The larger a flush, the less is merged later.
 const FLUSH_ENTRIES: usize = 16_000;
@@ -226,7 +226,7 @@ impl Index {
     pub(super) fn thaw(&self, frozen: &Layer, stored: TableSet, flushed: Meta) {
         // Until the layer is gone nobody looks into the cache for what it has.
         for (key, value) in &frozen.entries {
-            self.cache.write(key, value.clone());
+            self.cache.write(Place::of(key), value.clone());
         }
         let mut layers = locks::write(&self.layers);
         layers.flushed = flushed;
@@ -280,7 +280,7 @@ impl Index {
         if let Some(value) = locks::read(&self.layers).get(key) {
             return Some(value.clone());
         }
-        self.cache.get(key)
+        self.cache.get(Place::of(key))
     }
 
     /// The tables of entries, and how many layers had been flushed when they were that.
@@ -304,8 +304,42 @@ impl Index {
     fn remember(&self, key: &[u8], value: &Bytes, flushes: u64) {
         let layers = locks::read(&self.layers);
         if layers.flushes == flushes && layers.get(key).is_none() {
-            self.cache.put(key, value.clone());
+            self.cache.put(Place::of(key), value.clone());
         }
+    }
+
+    /// What was made of the value of a key, where this still has the revision that `revision_of` says of it. Both are
+    /// looked for under one lock: a value that is in no layer any more has taken its place in the cache before.
+    pub(in crate::store::embedded) fn recall(
+        &self,
+        key: &[u8],
+        revision_of: impl Fn(&[u8]) -> Option<Revision>,
+    ) -> Option<Memo> {
+        let place = Place::of(key);
+        let layers = locks::read(&self.layers);
+        let (made_of, memo) = self.cache.memo(place)?;
+        let is_current = layers.get(key).is_none_or(|value| revision_of(value) == Some(made_of));
+        is_current.then_some(memo)
+    }
+
+    /// Remembers what was made of the value of a key, if memory says that it has this revision still.
+    pub(in crate::store::embedded) fn remember_memo(
+        &self,
+        key: &[u8],
+        (revision, memo): (Revision, Memo),
+        revision_of: impl Fn(&[u8]) -> Option<Revision>,
+    ) {
+        let place = Place::of(key);
+        let layers = locks::read(&self.layers);
+        let newest = layers.get(key).cloned().or_else(|| self.cache.get(place));
+        if newest.is_some_and(|value| revision_of(&value) == Some(revision)) {
+            self.cache.put_memo(place, revision, memo);
+        }
+    }
+
+    /// Forgets what was made of the value of a key.
+    pub(in crate::store::embedded) fn forget_memo(&self, key: &[u8]) {
+        self.cache.forget_memo(Place::of(key));
     }
 }
 
@@ -412,10 +446,45 @@ mod tests {
             self.index.remember(KEY, &self.old, self.flushes);
         }
 
+        fn recall(&self) -> Option<&'static str> {
+            let memo = self.index.recall(KEY, revision_of)?;
+            Some(*memo.value.downcast::<&'static str>().expect("what was remembered"))
+        }
+
         /// What the cache has: the tables are empty here.
         fn sees(&self) -> Option<Bytes> {
             self.index.get(KEY).expect("readable")
         }
+    }
+
+    /// The values of these tests stand for profiles of these revisions.
+    fn revision_of(value: &[u8]) -> Option<Revision> {
+        Some(Revision(if value == b"old" { 0 } else { 1 }))
+    }
+
+    #[test]
+    fn a_memo_of_what_was_replaced_is_never_recalled_and_of_what_is_there_always() {
+        let memo = |text: &'static str| Memo { value: Arc::new(text), bytes: text.len() };
+        let reader = Reader::new();
+        let remember = |revision, text| reader.index.remember_memo(KEY, (Revision(revision), memo(text)), revision_of);
+        remember(0, "unknown");
+        assert_eq!(reader.recall(), None, "memory does not know whether that is so");
+        reader.remember();
+        remember(0, "of old");
+        assert_eq!(reader.recall(), Some("of old"));
+        reader.replace();
+        assert_eq!(reader.recall(), None, "the new one is in a layer");
+        reader.flush();
+        assert_eq!(reader.recall(), None, "it is in the tables");
+        remember(0, "of old");
+        assert_eq!(reader.recall(), None);
+
+        let reader = Reader::new();
+        reader.replace();
+        reader.index.remember_memo(KEY, (Revision(1), memo("of new")), revision_of);
+        assert_eq!(reader.recall(), Some("of new"), "of what is not flushed yet");
+        reader.index.forget_memo(KEY);
+        assert_eq!(reader.recall(), None);
     }
 
     #[test]
