@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
-/// A future whose panic becomes an error. What panicked is dropped and never looked at again.
-pub struct Caught<F>(pub Pin<Box<F>>);
+/// A pinned future whose panic becomes an error. What panicked is dropped and never looked at again.
+pub struct Caught<F>(pub F);
 
 /// Something of ours panicked. The words of the panic are not repeated, because they may hold what a customer sent; the
 /// panic hook has told where it was.
@@ -15,11 +15,11 @@ pub struct Caught<F>(pub Pin<Box<F>>);
 #[error("panicked; the line of the panic names the place")]
 pub struct Panicked;
 
-impl<F: Future> Future for Caught<F> {
+impl<F: Future + Unpin> Future for Caught<F> {
     type Output = Result<F::Output, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.0).poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_shown_by_the_hook) => Poll::Ready(Err(Panicked)),
         }

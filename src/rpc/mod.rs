@@ -6,6 +6,7 @@ mod call;
 mod connection;
 mod convert;
 mod credentials;
+mod direct;
 mod event_service;
 mod event_stream;
 mod export_stream;

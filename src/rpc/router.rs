@@ -12,6 +12,7 @@ use tower::layer::util::{Identity, Stack};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::admin_service::Admin;
+use super::direct::{Asked, DirectLayer};
 use super::event_service::Events;
 use super::health::{self, State};
 use super::layers::{Admission, Door, GateLayer, WebLayer};
@@ -34,7 +35,7 @@ use super::training_service::Training;
 use crate::app::App;
 
 /// The layers, the outermost last.
-pub(super) type Layers = Stack<GateLayer, Stack<WebLayer, Identity>>;
+pub(super) type Layers = Stack<DirectLayer, Stack<GateLayer, Stack<WebLayer, Identity>>>;
 
 /// The full names of the services that health and reflection show.
 pub(super) const SERVICES: [&str; 7] = [
@@ -55,7 +56,7 @@ pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopp
     let admission = Admission::new(options.requests_in_flight, Quotas::new(options.quotas));
     let messages = &options.messages;
     let mut routes = RoutesBuilder::default();
-    add_services(&mut routes, &Parts { app: &app, options, admission: &admission, stopping: &stopping });
+    let asked = add_services(&mut routes, &Parts { app: &app, options, admission: &admission, stopping: &stopping });
     add_reflection(&mut routes)?;
     let health = health::Server::new(State::new(app.clone(), stopping));
     routes.add_service(
@@ -73,7 +74,8 @@ pub(super) fn router(app: App, door: Door, options: &RpcOptions, stopping: Stopp
         .http2_max_local_error_reset_streams(Some(limits.error_resets))
         .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
         .layer(WebLayer::new(cors()))
-        .layer(GateLayer::new(app, door, admission, options));
+        .layer(GateLayer::new(app, door, admission, options))
+        .layer(DirectLayer::new(asked));
     Ok(server.add_routes(routes.routes()))
 }
 
@@ -96,20 +98,23 @@ struct Parts<'a> {
     stopping: &'a Stopping,
 }
 
-fn add_services(routes: &mut RoutesBuilder, parts: &Parts<'_>) {
+/// Adds the services to the routes, except for those that are asked most.
+fn add_services(routes: &mut RoutesBuilder, parts: &Parts<'_>) -> Asked {
     let Parts { app, options, admission, stopping } = *parts;
     let profiles = Profiles::new(app.clone(), stopping.clone(), options);
     let events = Events::new(app.clone(), admission.clone(), stopping.clone());
     let MessageLimits { request_bytes: one, batch_bytes: many, reply_bytes: reply } = options.messages;
     let training = Training::new(app.clone(), stopping.clone());
     routes
-        .add_service(serve!(EventServiceServer, events, many, reply))
-        .add_service(serve!(ProfileServiceServer, profiles, many, reply))
         .add_service(serve!(SegmentServiceServer, Segments::new(app.clone()), one, reply))
-        .add_service(serve!(PredictionServiceServer, Predictions::new(app.clone()), many, reply))
         .add_service(serve!(TrainingServiceServer, training, one, reply))
         .add_service(serve!(PrivacyServiceServer, Privacy::new(app.clone()), one, reply))
         .add_service(serve!(AdminServiceServer, Admin::new(app.clone()), one, reply));
+    Asked {
+        events: serve!(EventServiceServer, events, many, reply),
+        profiles: serve!(ProfileServiceServer, profiles, many, reply),
+        predictions: serve!(PredictionServiceServer, Predictions::new(app.clone()), many, reply),
+    }
 }
 
 fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {

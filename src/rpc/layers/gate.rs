@@ -1,7 +1,7 @@
 //! The way in and out: name the request, find a place and a deadline for it, say who asks, and watch the answer.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -127,16 +127,19 @@ async fn watch<F>(answer: F, time: Option<Duration>, mut visit: Visit, held: Hel
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
-    let mut deadline = time.map(|time| Box::pin(tokio::time::sleep(time)));
+    // A stream goes on being held to it when its answer has begun.
+    let is_stream = deadline::is_stream(visit.path());
+    let mut deadline = time.filter(|_| is_stream).map(|time| Box::pin(tokio::time::sleep(time)));
     let overdue = async {
-        match &mut deadline {
-            Some(deadline) => deadline.await,
-            None => std::future::pending().await,
+        match (&mut deadline, time) {
+            (Some(deadline), _) => deadline.await,
+            (None, Some(time)) => tokio::time::sleep(time).await,
+            (None, None) => std::future::pending().await,
         }
     };
     let mut response = tokio::select! {
         biased;
-        answer = Caught(Box::pin(answer)) => match answer {
+        answer = Caught(pin!(answer)) => match answer {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(panicked) => {
@@ -151,7 +154,6 @@ where
     } else {
         visit.note_begin();
     }
-    let deadline = deadline.filter(|_| deadline::is_stream(visit.path()));
     response.map(|body| Body::new(Watched::new(body, deadline, visit, held)))
 }
 

@@ -3,40 +3,42 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use http::{Request, Response, Version, header};
 use tonic::body::Body;
-use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service};
-use tower_http::cors::{Cors, CorsLayer};
+use tower_http::cors::CorsLayer;
 
 /// What the content of requests of gRPC itself is called; a suffix says how messages are written.
 const GRPC: &[u8] = b"application/grpc";
 
 /// Puts the way of browsers beside the direct one.
 #[derive(Clone)]
-pub(in crate::rpc) struct WebLayer(CorsLayer);
+pub(in crate::rpc) struct WebLayer(Arc<CorsLayer>);
 
 /// Both ways to the same services.
 #[derive(Clone)]
 pub(in crate::rpc) struct Web<S> {
     direct: S,
-    browsers: Cors<GrpcWebService<S>>,
+    /// Shared, since the whole of this is cloned for each request.
+    cors: Arc<CorsLayer>,
 }
 
 impl WebLayer {
     /// For browsers that show pages of these origins.
     pub(in crate::rpc) fn new(cors: CorsLayer) -> Self {
-        Self(cors)
+        Self(Arc::new(cors))
     }
 }
 
-impl<S: Clone> Layer<S> for WebLayer {
+impl<S> Layer<S> for WebLayer {
     type Service = Web<S>;
 
     fn layer(&self, services: S) -> Web<S> {
-        Web { direct: services.clone(), browsers: self.0.layer(GrpcWebLayer::new().layer(services)) }
+        Web { direct: services, cors: Arc::clone(&self.0) }
     }
 }
 
@@ -44,19 +46,24 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 
 impl<S> Service<Request<Body>> for Web<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer> + Send,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer> + Clone + Send,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answer;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        ready!(self.direct.poll_ready(context))?;
-        Service::<Request<Body>>::poll_ready(&mut self.browsers, context)
+        self.direct.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
-        if is_of_a_program(&request) { self.direct.call(request) } else { Box::pin(self.browsers.call(request)) }
+        if is_of_a_program(&request) {
+            return self.direct.call(request);
+        }
+        // What was found ready answers; a clone might not be.
+        let others = self.direct.clone();
+        let ready = std::mem::replace(&mut self.direct, others);
+        Box::pin(self.cors.layer(GrpcWebLayer::new().layer(ready)).call(request))
     }
 }
 
