@@ -1,6 +1,8 @@
 //! Words for segments: what their typical customer is like, compared with everyone.
 
-use super::features::{FEATURES, Feature};
+use std::sync::LazyLock;
+
+use super::features::{self, FEATURES, Feature};
 use crate::domain::segment::Distinction;
 
 /// Customers below which a segment gets no words: they might point at a person.
@@ -94,6 +96,16 @@ fn words(group: &Group) -> Vec<(String, f64)> {
         Some((if deviation < VERY { word.to_owned() } else { format!("very {word}") }, deviation))
     };
     group.telling().filter_map(word).collect()
+}
+
+/// The features that there are words for, in the order of [`WORDINGS`]. They are found once: to find them by their names for
+/// each answer would take longer than the answer.
+static WORDED: LazyLock<[Option<&'static Feature>; WORDINGS.len()]> =
+    LazyLock::new(|| std::array::from_fn(|position| Some(&FEATURES[features::position(WORDINGS[position].feature)?])));
+
+/// The feature that the words at a position of [`WORDINGS`] are about.
+pub(super) fn feature_at(position: usize) -> Option<&'static Feature> {
+    WORDED[position]
 }
 
 /// The first `count` words in the order of [`WORDINGS`]: two segments with the same words are to have the same name.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::clustering::{Clusters, Points, nearest};
 use super::customer_key::CustomerKey;
 use super::error::{Error, Progress, report};
-use super::features::{self, FEATURES, View};
-use super::persona::WORDINGS;
+use super::features::View;
+use super::persona::{WORDINGS, feature_at};
 use super::scaling::Scale;
 use crate::domain::prediction::{Affinity, PredictionStatus, SegmentPrediction};
 use crate::domain::profile::State;
@@ -124,15 +124,16 @@ impl SegmentModel {
         if state.activity.events() == 0 {
             return no_answer();
         }
-        let row = row(state, now);
-        let (own, distance) = self.nearest(&row);
+        let place = self.place(&row(state, now));
+        let (own, squared_distance) = nearest(&self.centroids, &place);
+        let distance = squared_distance.sqrt();
         let Some(segment) = self.segments.get(own) else { return no_answer() };
         SegmentPrediction {
             status: PredictionStatus::Ok,
             segment_id: segment.id.clone(),
             display_name: segment.display_name.clone(),
             distance,
-            affinities: self.affinities(&self.place(&row)),
+            affinities: self.affinities(&place),
             outlier: self.is_outlier(own, distance),
         }
     }
@@ -193,10 +194,7 @@ impl SegmentModel {
 
 fn row(state: &State, now: Timestamp) -> Row {
     let view = View::new(state, now, &[]);
-    std::array::from_fn(|index| {
-        let feature = features::position(WORDINGS[index].feature)?;
-        FEATURES[feature].of(&view)
-    })
+    std::array::from_fn(|position| feature_at(position)?.of(&view))
 }
 
 fn no_answer() -> SegmentPrediction {

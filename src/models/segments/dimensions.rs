@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CustomerKey, Row, Scale};
 use crate::models::features::{self, FEATURES, Feature};
-use crate::models::persona::WORDINGS;
+use crate::models::persona::{WORDINGS, feature_at};
 use crate::models::scaling::{correlation, quantile};
 
 /// Share of extreme values that is winsorised at either end.
@@ -51,8 +51,8 @@ impl Dimension {
 fn shaped(position: usize, row: &Row, scale: &Scale) -> f64 {
     let wording = &WORDINGS[position];
     let absent = if wording.absent_is_high { scale.high } else { scale.low };
-    match (row[position], features::position(wording.feature)) {
-        (Some(value), Some(feature)) => FEATURES[feature].unit.shape(value),
+    match (row[position], feature_at(position)) {
+        (Some(value), Some(feature)) => feature.unit.shape(value),
         _ => absent,
     }
 }
