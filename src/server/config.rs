@@ -54,7 +54,7 @@ pub struct Storage {
     pub segment_bytes: u64,
     /// Bytes of the journal after which the next checkpoint is made.
     pub checkpoint_bytes: u64,
-    /// Memory in bytes for profiles that were read or written lately and identifiers that were read.
+    /// Memory in bytes for profiles that were read or written lately, what was made of them, and identifiers that were read.
     pub index_cache_bytes: u64,
     /// Bytes of the disk that stay free: below, nothing is written. The smaller of this and the ratio counts.
     pub min_free_bytes: u64,

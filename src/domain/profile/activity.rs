@@ -1,11 +1,10 @@
 //! How often, how long and where a customer was active.
 
-use std::collections::BTreeMap;
-
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::join;
+use super::{join, map};
 use crate::domain::event::Event;
 use crate::domain::limits;
 use crate::domain::payload::Payload;
@@ -28,11 +27,14 @@ pub struct Activity {
     /// All events; absent before the first.
     pub all: Option<Tally>,
     /// By channel; events without one are only in `all`.
-    pub channels: BTreeMap<SmolStr, Tally>,
+    #[serde(deserialize_with = "map::read")]
+    pub channels: LiteMap<SmolStr, Tally>,
     /// By kind of payload.
-    pub kinds: BTreeMap<SmolStr, Tally>,
+    #[serde(deserialize_with = "map::read")]
+    pub kinds: LiteMap<SmolStr, Tally>,
     /// By the name of `Track` events.
-    pub names: BTreeMap<SmolStr, Tally>,
+    #[serde(deserialize_with = "map::read")]
+    pub names: LiteMap<SmolStr, Tally>,
 }
 
 impl Activity {
@@ -88,7 +90,7 @@ impl Tally {
 }
 
 /// Counts `name`, or [`limits::OTHER`] once the map is full of other names.
-fn count(tallies: &mut BTreeMap<SmolStr, Tally>, name: &str, time: Timestamp) {
+fn count(tallies: &mut LiteMap<SmolStr, Tally>, name: &str, time: Timestamp) {
     if let Some(tally) = tallies.get_mut(name) {
         return tally.add(time);
     }

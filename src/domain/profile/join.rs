@@ -14,7 +14,7 @@
 //! - Names, currencies and episodes beyond what a profile keeps apart: which ones stay apart is chosen from both.
 //! - The subscription: the one that entered its status later holds, with the changes of both.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::State;
 
@@ -63,12 +63,12 @@ pub(super) fn sum(one: f64, other: f64) -> f64 {
 /// Joins what is counted by name. Of more names than are kept apart the first ones stay, and the rest goes to `rest`:
 /// a name that stays in the end was among the first of every part, so that the order of joining does not matter.
 pub(super) fn by_name<K: Ord + Clone, V>(
-    own: &mut BTreeMap<K, V>,
-    other: BTreeMap<K, V>,
+    own: &mut LiteMap<K, V>,
+    other: LiteMap<K, V>,
     (limit, rest): (usize, &K),
     join: impl Fn(&mut V, V),
 ) {
-    let put = |own: &mut BTreeMap<K, V>, name: K, value: V| match own.get_mut(&name) {
+    let put = |own: &mut LiteMap<K, V>, name: K, value: V| match own.get_mut(&name) {
         Some(known) => join(known, value),
         None => drop(own.insert(name, value)),
     };
@@ -77,7 +77,7 @@ pub(super) fn by_name<K: Ord + Clone, V>(
     }
     while own.len() - usize::from(own.contains_key(rest)) > limit {
         let last = own.keys().rev().find(|name| *name != rest).cloned();
-        let Some((_, value)) = last.and_then(|last| own.remove_entry(&last)) else { return };
+        let Some(value) = last.and_then(|last| own.remove(&last)) else { return };
         put(own, rest.clone(), value);
     }
 }

@@ -10,6 +10,7 @@ pub mod surveys;
 pub mod traits;
 
 mod join;
+mod map;
 mod record;
 
 pub use record::{Profile, State};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
-use super::join;
+use super::{join, map};
 use crate::domain::limits;
 use crate::domain::money::{Currency, Money};
 use crate::domain::payload::Purchase;
@@ -18,7 +19,8 @@ pub struct Purchases {
     /// Refunds.
     pub refunds: u64,
     /// Money by currency; what named no currency stands under the empty one.
-    pub totals: BTreeMap<Currency, Totals>,
+    #[serde(deserialize_with = "map::read")]
+    pub totals: LiteMap<Currency, Totals>,
     /// The first currency that a purchase or refund named.
     pub first_currency: Currency,
     /// Quantities bought less quantities returned.
@@ -84,7 +86,7 @@ impl Purchases {
     pub fn by_currency(&self, workspace: &Currency) -> BTreeMap<Currency, Totals> {
         let unnamed = self.currency(workspace);
         let mut sums: BTreeMap<Currency, Totals> = BTreeMap::new();
-        for (named, totals) in &self.totals {
+        for (named, totals) in self.totals.iter() {
             let currency = if named.is_empty() { unnamed } else { named };
             sums.entry(currency.clone()).or_default().add(totals);
         }

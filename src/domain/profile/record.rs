@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
+use super::map;
 use super::part::{self, Link, Owned, Part};
 use super::purchases::Purchases;
 use super::subscription::Subscription;
@@ -194,6 +195,7 @@ pub struct State {
     /// What the customer did, by channel, kind and name.
     pub activity: Activity,
     /// What sources say about the customer.
+    #[serde(deserialize_with = "map::read")]
     pub traits: Traits,
     /// What the customer bought.
     pub purchases: Purchases,

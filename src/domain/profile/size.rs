@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
+
 use super::{Profile, State, traits};
 use crate::domain::buckets::Bucket;
 use crate::domain::consent::Standing;
@@ -126,18 +128,17 @@ pub fn memory_bytes(profile: &Profile) -> usize {
         + owned
         + size_of_val(&**links)
         + consents.count() * size_of::<Standing>()
-        + tallies.map(tree_bytes).iter().sum::<usize>()
-        + tree_bytes(traits)
+        + tallies.map(map_bytes).iter().sum::<usize>()
+        + map_bytes(traits)
         + texts
-        + tree_bytes(&purchases.totals)
+        + map_bytes(&purchases.totals)
         + episodes.sum::<usize>()
         + days.active_days() * size_of::<Bucket>()
 }
 
-/// A tree has nodes of eleven places, most of which are two thirds full.
-fn tree_bytes<K, V>(tree: &BTreeMap<K, V>) -> usize {
-    const PLACES: usize = 11;
-    tree.len().div_ceil(PLACES * 2 / 3) * (PLACES * (size_of::<K>() + size_of::<V>()) + 2 * size_of::<usize>())
+/// Maps are arrays, which have a little room to grow once something was put into them.
+fn map_bytes<K, V>(map: &LiteMap<K, V>) -> usize {
+    map.len().next_power_of_two() * size_of::<(K, V)>()
 }
 
 #[cfg(test)]

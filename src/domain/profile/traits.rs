@@ -1,8 +1,8 @@
 //! What sources say about a customer: the last writer by event time wins, key by key.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 /// Traits by key.
-pub type Traits = BTreeMap<String, Trait>;
+pub type Traits = LiteMap<String, Trait>;
 
 /// A stated value with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use smol_str::SmolStr;
 
 use super::{count, time};
@@ -31,7 +32,7 @@ pub(super) fn activity(activity: &Activity) -> pb::Activity {
     }
 }
 
-fn counts(tallies: &BTreeMap<SmolStr, Tally>) -> BTreeMap<String, i64> {
+fn counts(tallies: &LiteMap<SmolStr, Tally>) -> BTreeMap<String, i64> {
     tallies.iter().map(|(name, tally)| (name.to_string(), count(tally.events))).collect()
 }
 

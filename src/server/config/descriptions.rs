@@ -8,7 +8,7 @@ pub(super) const DESCRIPTIONS: [(&str, &str); 45] = [
     ("storage.checkpoint_bytes", "Bytes of the journal after which the next checkpoint is made, at least 1 MiB."),
     (
         "storage.index_cache_bytes",
-        "Memory in bytes for profiles that were read or written lately and identifiers that were read.",
+        "Memory in bytes for profiles that were read or written lately, what was made of them, and identifiers that were read.",
     ),
     (
         "storage.min_free_bytes",

@@ -19,8 +19,8 @@ pub struct Options {
     /// Bytes of the journal after which the next checkpoint is made; a checkpoint that is larger than that is followed by
     /// the next one after as many bytes as it has.
     pub checkpoint_bytes: u64,
-    /// Bytes of memory for profiles that were read or written lately and identifiers that were read; what does not fit is
-    /// read from disk. What the tables' filters, sled and the allocator take comes on top.
+    /// Bytes of memory for profiles that were read or written lately, memos of them and identifiers that were read; what
+    /// does not fit is read from disk. What the tables' filters, sled and the allocator take comes on top.
     pub index_cache_bytes: u64,
     /// For how long an accepted `(source, event_id)` is remembered, by the time of receipt.
     pub idempotency_window: Duration,
