@@ -28,11 +28,11 @@ pub(crate) const PREDICT: &str = "/rapport.v1.PredictionService/Predict";
 pub(crate) const BATCH_PREDICT: &str = "/rapport.v1.PredictionService/BatchPredict";
 pub(crate) const INGEST: &str = "/rapport.v1.EventService/IngestEvents";
 
-fn generator(purpose: u64) -> Xoshiro256PlusPlus {
+pub(crate) fn generator(purpose: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(SEED ^ purpose)
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs().cast_signed())
 }
 
@@ -44,7 +44,7 @@ fn customer(customer: usize) -> pb::CustomerRef {
     pb::CustomerRef { customer: Some(pb::customer_ref::Customer::Identifier(name(customer))) }
 }
 
-fn event(of: usize, id: String, seconds: i64, payload: pb::event::Payload) -> pb::Event {
+pub(crate) fn event(of: usize, id: String, seconds: i64, payload: pb::event::Payload) -> pb::Event {
     pb::Event {
         event_id: id,
         source: "bench".to_owned(),

@@ -4,7 +4,14 @@
 //! cargo bench --bench load -- reads [PROFILES]     # CPU, throughput and latency of reads beside an echo of the same bytes
 //! cargo bench --bench load -- events [PROFILES]    # events a second, durable, and what each takes
 //! cargo bench --bench load -- noisy [PROFILES]     # what a workspace notices of one that sends ten times its quota
+//! cargo bench --bench load -- growth [PROFILES…]   # what a read takes of CPU, and the server of memory, as profiles become many
+//! cargo bench --bench load -- retrain [PROFILES]   # reads beside a training
+//! cargo bench --bench load -- stream [PROFILES]    # predictions of everybody by one stream
+//! cargo bench --bench load -- size                 # the program, its start, and what it takes without work
 //! ```
+//!
+//! `growth`, `retrain` and `stream` fill stores that take a while; with a directory in `BENCH_KEEP` they are filled
+//! once and used again. `BENCH_SETTINGS` adds to the server's settings, in TOML.
 //!
 //! The server is the program itself, in a process of its own, with a key, `metrics.listen` and a data directory in the
 //! temporary directory; the echo is a server of the same library on the same kind of runtime, which answers every request
@@ -16,12 +23,18 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod client;
+mod crowd;
 mod data;
 mod echo;
+mod growth;
+mod kept;
 mod process;
 #[path = "../../fuzz/src/raw.rs"]
 mod raw;
+mod retrain;
 mod scenarios;
+mod size;
+mod stream;
 
 use anyhow::bail;
 
@@ -41,6 +54,16 @@ fn main() -> anyhow::Result<()> {
         None | Some(&"reads") => runtime.block_on(scenarios::reads(profiles)),
         Some(&"events") => runtime.block_on(scenarios::events(profiles)),
         Some(&"noisy") => runtime.block_on(scenarios::noisy(profiles)),
-        Some(other) => bail!("there is no scenario {other}: reads, events, noisy"),
+        Some(&"growth") => runtime.block_on(growth::growth(&numbers(&words[1..])?)),
+        Some(&"retrain") => runtime.block_on(retrain::retrain(profiles)),
+        Some(&"stream") => runtime.block_on(stream::stream(profiles)),
+        Some(&"size") => runtime.block_on(size::size()),
+        Some(other) => bail!("there is no scenario {other}: reads, events, noisy, growth, retrain, stream, size"),
     }
+}
+
+/// Numbers of profiles, the smallest of which the others are held against.
+fn numbers(words: &[&str]) -> anyhow::Result<Vec<usize>> {
+    let numbers: Vec<usize> = words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
+    Ok(if numbers.is_empty() { vec![10_000, PROFILES] } else { numbers })
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use crate::client::Client;
 
 /// The program that this package makes.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_rapport");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rapport");
 /// Ticks of the clock by which the operating system counts CPU time; the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 const ALL_SCOPES: &str = "events:write,profiles:read,profiles:pii,predictions:read,training:write,privacy:write,admin";
@@ -41,6 +41,18 @@ impl Process {
 
     /// A server over a directory, with `settings` in TOML beside those that say where it is.
     pub(crate) async fn server(directory: &Path, settings: &str) -> anyhow::Result<Self> {
+        let process = Self::begin(directory, settings)?;
+        for _ in 0..600 {
+            if Client::connect(&process.address, "none").await.is_ok() {
+                return Ok(process);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        anyhow::bail!("the server does not answer")
+    }
+
+    /// The same without waiting until it answers.
+    pub(crate) fn begin(directory: &Path, settings: &str) -> anyhow::Result<Self> {
         let [address, metrics] = [free_address()?, free_address()?];
         let data = directory.join("data");
         let config = format!(
@@ -49,14 +61,7 @@ impl Process {
         let file = directory.join("rapport.toml");
         std::fs::write(&file, config)?;
         let child = Command::new(PROGRAM).arg("serve").arg("--config").arg(&file).spawn()?;
-        let process = Self { child, address };
-        for _ in 0..600 {
-            if Client::connect(&process.address, "none").await.is_ok() {
-                return Ok(process);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        anyhow::bail!("the server does not answer")
+        Ok(Self { child, address })
     }
 
     /// CPU time of all its threads so far.
@@ -68,6 +73,26 @@ impl Process {
         let ticks = [11, 12].map(|field| numbers.get(field).and_then(|number| number.parse::<f64>().ok()));
         let [Some(user), Some(system)] = ticks else { anyhow::bail!("no times in {stat}") };
         Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND))
+    }
+
+    /// Waits until it does nothing more of what it was asked for before.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        for _ in 0..120 {
+            let before = self.cpu()?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.cpu()? - before <= Duration::from_millis(20) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets it end in order.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(told.success(), "the server cannot be told to end");
+        ensure!(self.child.wait()?.success(), "the server did not end in order");
+        Ok(())
     }
 
     /// Bytes of memory that are its own at the moment.

@@ -16,12 +16,12 @@ use crate::data;
 use crate::process::{Process, make_key};
 
 /// How often both sides are asked, in turn.
-const ROUNDS: usize = 7;
+pub(crate) const ROUNDS: usize = 7;
 /// Requests that are on their way at once, where throughput is looked for.
 const AT_ONCE: usize = 32;
 /// Requests of one measurement, one after the other over one connection.
 const ALONE: usize = 2_000;
-const WORKSPACE: &str = "bench";
+pub(crate) const WORKSPACE: &str = "bench";
 
 /// A server with customers.
 struct Filled {
@@ -44,30 +44,22 @@ impl Filled {
         Ok(filled)
     }
 
-    /// Waits until the server does nothing more of what filled it.
     async fn settle(&self) -> anyhow::Result<()> {
-        for _ in 0..120 {
-            let before = self.server.cpu()?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if self.server.cpu()? - before <= Duration::from_millis(20) {
-                return Ok(());
-            }
-        }
-        Ok(())
+        self.server.settle().await
     }
 }
 
 /// The medians of what a side took.
 #[derive(Default)]
-struct Side {
-    cpu: Vec<f64>,
-    per_second: Vec<f64>,
+pub(crate) struct Side {
+    pub(crate) cpu: Vec<f64>,
+    pub(crate) per_second: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
 }
 
 impl Side {
-    fn note(&mut self, cpu: Duration, lap: &Lap) {
+    pub(crate) fn note(&mut self, cpu: Duration, lap: &Lap) {
         self.cpu.push(cpu.as_secs_f64() * 1e6 / lap.latencies.len().max(1) as f64);
         self.per_second.push(lap.per_second());
     }
@@ -78,13 +70,17 @@ impl Side {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-async fn measured(process: &Process, client: &Client, requests: &Arc<Requests>) -> anyhow::Result<(Duration, Lap)> {
+pub(crate) async fn measured(
+    process: &Process,
+    client: &Client,
+    requests: &Arc<Requests>,
+) -> anyhow::Result<(Duration, Lap)> {
     let before = process.cpu()?;
     let lap = client.closed(requests, AT_ONCE).await.whole()?;
     Ok((process.cpu()? - before, lap))
