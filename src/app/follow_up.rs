@@ -4,12 +4,12 @@
 //! as time travel makes them, and compared with what happened. The time is the latest one that has an outcome: one horizon
 //! ago, or for a model that another one followed, the moment at which it was followed.
 
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 use super::application::App;
+use super::aside::aside;
 use super::customer::Caller;
 use super::error::{Error, Result, chain};
-use super::unwind::Panicked;
 use crate::domain::fact::{Document, DocumentKey, Fact};
 use crate::domain::follow_up::FollowUp;
 use crate::domain::id::{Revision, WorkspaceId};
@@ -41,6 +41,8 @@ const EVERY: std::time::Duration = days(1);
 const MODELS: usize = 5;
 /// Customers that are read at a time.
 const CUSTOMERS_AT_ONCE: usize = 500;
+/// What the thread of a look is called.
+const THREAD: &str = "follow-up";
 
 /// A model of a workspace that is followed.
 struct Followed {
@@ -63,10 +65,10 @@ impl App {
         for workspace in self.store.workspaces().await? {
             for followed in self.followed(&workspace).await? {
                 let Some(_turn) = self.trainer.turn().await else { return Ok(()) };
-                let look = Look { app: self.clone(), workspace: workspace.clone(), runtime: Handle::current() };
+                let (app, own) = (self.clone(), workspace.clone());
                 let version = followed.record.reference.version.clone();
-                let looked = tokio::task::spawn_blocking(move || look.at(followed)).await;
-                if let Err(problem) = looked.unwrap_or_else(|lost| Err(Error::Internal(lost_work(&lost).into()))) {
+                let look = move |runtime| Look { app, workspace: own, runtime }.at(followed);
+                if let Err(problem) = aside(THREAD, look).await.flatten() {
                     tracing::warn!(%workspace, model_version = %version, error = %chain(&problem), "a model was not followed up");
                     self.failed_looks.add(&workspace, &version, self.context.now());
                 }
@@ -158,7 +160,7 @@ impl Followed {
 struct Look {
     app: App,
     workspace: WorkspaceId,
-    runtime: Handle,
+    runtime: Runtime,
 }
 
 impl Look {
@@ -275,8 +277,4 @@ fn pending(due: Timestamp) -> Map {
 fn status(status: &str, key: &str, time: Timestamp) -> Map {
     let entries = [(STATUS, status.to_owned()), (key, time.rfc3339())];
     entries.into_iter().map(|(key, text)| (key.to_owned(), Value::Text(text))).collect()
-}
-
-fn lost_work(lost: &tokio::task::JoinError) -> String {
-    if lost.is_panic() { Panicked.to_string() } else { lost.to_string() }
 }

@@ -4,6 +4,7 @@
 mod activate_model;
 mod api_keys;
 mod application;
+mod aside;
 mod audit;
 mod concern;
 pub mod context;

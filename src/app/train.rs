@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 use super::application::App;
 use super::customer::Caller;
@@ -89,11 +89,12 @@ pub(super) struct Incumbent {
     card: Map,
 }
 
-/// A run at work: everything happens on one blocking thread, so that serving never waits for it.
+/// A run at work: everything happens on a thread of its own, so that serving never waits for it.
 pub(super) struct Job {
     pub(super) app: App,
     pub(super) caller: Caller,
-    pub(super) runtime: Handle,
+    /// In which it waits for the store.
+    pub(super) runtime: Runtime,
     run: TrainingRun,
     revision: Revision,
     pub(super) parameters: TrainingParameters,
@@ -102,14 +103,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// A job for a run that was recorded by a commit. Called within the runtime that serves.
+    /// A job for a run that was recorded by a commit.
     pub(super) fn new(
         app: App,
         caller: Caller,
         (run, revision): (TrainingRun, Revision),
         (parameters, live): (TrainingParameters, Arc<Live>),
+        runtime: Runtime,
     ) -> Self {
-        let (runtime, incumbent) = (Handle::current(), Incumbent::default());
+        let incumbent = Incumbent::default();
         Self { app, caller, runtime, run, revision, parameters, live, incumbent }
     }
 

@@ -4,19 +4,22 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::application::App;
+use super::aside::aside;
 use super::customer::Caller;
 use super::error::{Result, chain};
 use super::train::Job;
-use super::unwind::Panicked;
 use crate::domain::id::{Revision, RunId};
 use crate::domain::training::{TrainingFailure, TrainingParameters, TrainingRun, TrainingState};
 use crate::models::error::Progress;
 
 /// Runs that work at the same time; the others wait, so that serving keeps a core.
 const RUNS_AT_ONCE: usize = 1;
+/// What its thread is called.
+const THREAD: &str = "trainer";
 /// Runs that may wait.
 const RUNS_WAITING: usize = 16;
 
@@ -153,28 +156,34 @@ impl App {
                 turn = app.trainer.turn() => turn,
                 () = place.live.until_cancelled() => None,
             };
+            let id = run.id;
             let ended = match turn {
-                None => app.end_open_run(&caller, run.id, TrainingState::Cancelled, None).await,
+                None => app.end_open_run(&caller, id, TrainingState::Cancelled, None).await,
                 Some(_turn) => {
                     let live = Arc::clone(&place.live);
-                    let job = Job::new(app.clone(), caller.clone(), (run.clone(), revision), (parameters, live));
-                    app.supervise(&caller, run.id, job).await
+                    let parts = (app.clone(), caller.clone());
+                    let work =
+                        move |runtime| Job::new(parts.0, parts.1, (run, revision), (parameters, live), runtime).work();
+                    app.supervise(&caller, id, work).await
                 }
             };
             if let Err(error) = ended {
-                tracing::error!(run_id = %run.id, error = %chain(&error), "the end of a training run was not recorded");
+                tracing::error!(run_id = %id, error = %chain(&error), "the end of a training run was not recorded");
             }
             drop(place);
         });
     }
 
-    /// Runs a job; whatever happens to it, its record ends.
-    async fn supervise(&self, caller: &Caller, id: RunId, job: Job) -> Result<()> {
-        let problem = match tokio::task::spawn_blocking(move || job.work()).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => chain(&error),
-            Err(lost) if lost.is_panic() => Panicked.to_string(),
-            Err(lost) => lost.to_string(),
+    /// Runs the work of a job; whatever happens to it, its record ends.
+    async fn supervise(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        work: impl FnOnce(Runtime) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let problem = match aside(THREAD, work).await.flatten() {
+            Ok(()) => return Ok(()),
+            Err(error) => chain(&error),
         };
         if !self.trainer.is_stopping() {
             tracing::error!(run_id = %id, error = problem, "a training run has failed");
