@@ -56,14 +56,18 @@ impl Progress {
             bar.set_position(done.min(self.total));
         } else if elapsed >= self.last_line + LINE_EVERY {
             self.last_line = elapsed;
-            let percent = 100.0 * done as f64 / self.total.max(1) as f64;
-            eprintln!("{}: {percent:.0} % after {}{note}", self.label, report::duration(elapsed));
+            eprintln!("{}: {}{note}", self.label, so_far(done, self.total, elapsed));
         }
     }
 
     /// So large a share is done, from 0 to 1.
     pub fn set_share(&mut self, share: f64) {
         self.set((share.clamp(0.0, 1.0) * SHARE_STEPS as f64) as u64, "");
+    }
+
+    /// For how long it goes on.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Ends with a sentence and tells how long the work took.
@@ -102,6 +106,17 @@ impl Drop for Progress {
     }
 }
 
+/// How far work is, in a line of its own. How long it still takes is told by what it took until now.
+fn so_far(done: u64, total: u64, elapsed: Duration) -> String {
+    let share = (done as f64 / total.max(1) as f64).min(1.0);
+    let line = format!("{:.0} % after {}", 100.0 * share, report::duration(elapsed));
+    if share <= 0.0 {
+        return line;
+    }
+    let left = elapsed.mul_f64((1.0 - share) / share.max(1e-6));
+    format!("{line}, {} left", report::duration(left))
+}
+
 fn style(label: &str, template: &str) -> ProgressStyle {
     let label = format!("{label:<28}");
     let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -112,4 +127,19 @@ fn style(label: &str, template: &str) -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸ ")
         .with_key("left", left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_what_is_left_as_soon_as_anything_is_done() {
+        let after = |done| so_far(done, 400, Duration::from_secs(30));
+        let seconds = |seconds| report::duration(Duration::from_secs(seconds));
+        assert_eq!(after(100), format!("25 % after {}, {} left", seconds(30), seconds(90)));
+        assert_eq!(after(0), format!("0 % after {}", seconds(30)));
+        assert_eq!(after(500), format!("100 % after {}, {} left", seconds(30), seconds(0)));
+        assert_eq!(so_far(0, 0, Duration::ZERO), format!("0 % after {}", seconds(0)));
+    }
 }

@@ -74,8 +74,10 @@ impl Job {
             tokio::select! {
                 done = &mut work => break done?,
                 _ = looks.tick() => {
-                    let events = report::counted(sender.answered.load(Ordering::Relaxed));
-                    progress.set(read_bytes.load(Ordering::Relaxed), &format!("  {events} events"));
+                    let answered = sender.answered.load(Ordering::Relaxed);
+                    let rate = answered as f64 / progress.elapsed().as_secs_f64().max(1e-3);
+                    let (events, rate) = (report::counted(answered), report::count(rate as i64));
+                    progress.set(read_bytes.load(Ordering::Relaxed), &format!("  {events} events, {rate} per second"));
                 }
             }
         };
