@@ -13,6 +13,7 @@ use super::lanes::Lanes;
 use super::refusals::Refusals;
 use super::registry::Registry;
 use super::resolvers::Resolvers;
+use super::stream_predictions::Computing;
 use super::trainer::Trainer;
 use crate::domain::id::Revision;
 use crate::domain::time::Timestamp;
@@ -28,6 +29,7 @@ pub struct Parts {
     pub(super) context: Arc<dyn Context>,
     pub(super) registry: Registry,
     pub(super) trainer: Trainer,
+    pub(super) computing: Computing,
     pub(super) failed_looks: FailedLooks,
     pub(super) resolvers: Resolvers,
     pub(super) lanes: Lanes,
@@ -68,6 +70,7 @@ impl App {
             start_time: context.now(),
             registry: Registry::default(),
             trainer: Trainer::start(),
+            computing: Computing::default(),
             failed_looks: FailedLooks::default(),
             resolvers: Resolvers::default(),
             lanes: Lanes::default(),

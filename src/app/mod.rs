@@ -84,7 +84,7 @@ pub use registry::Unserved;
 pub use request::WriteMode;
 pub use server_info::ServerInfo;
 pub use settings::{SettingsChange, SettingsView};
-pub use stream_predictions::PredictionBatch;
+pub use stream_predictions::{PredictionBatch, Wanted};
 pub use train::TrainingRequest;
 pub use training_plan::{PlanRequest, PlanView};
 pub use training_runs::RunView;

@@ -12,7 +12,7 @@ use super::convert::{customer, read, segment, time};
 use super::pb::batch_predict_result::Result as Outcome;
 use super::pb::prediction_service_server::PredictionService;
 use super::{pb, status};
-use crate::app::{Answer, App, Error, PredictionBatch, Read, Result};
+use crate::app::{Answer, App, Error, PredictionBatch, Read, Result, Wanted};
 use crate::domain::id::ProfileId;
 use crate::domain::violation::Violations;
 
@@ -116,12 +116,11 @@ impl Predictions {
         let segment = segment::optional_id(request.segment_id, &mut violations);
         let read = read::from_pb(request.purpose, &request.at_least_revision, request.as_of_time, violations);
         let read = Read { reasons, ..read };
-        let batches = self.app.stream_predictions(&call.caller, segment, kinds, &read).await?;
+        let (wanted, own) = (Wanted { segment_id: segment, kinds }, call.clone());
+        let messages =
+            self.app.stream_predictions(&call.caller, wanted, &read, move |batch| message(&own, batch)).await?;
         let call = call.clone();
-        let messages = ReceiverStream::new(batches).map(move |batch| match batch {
-            Ok(batch) => Ok(message(&call, batch)),
-            Err(error) => Err(call.refuse(error)),
-        });
+        let messages = ReceiverStream::new(messages).map(move |told| told.map_err(|error| call.refuse(error)));
         Ok(Box::pin(messages))
     }
 }

@@ -15,5 +15,5 @@ pub use error::{Error, Result};
 pub use port::{
     AcceptedCommit, ArtifactStore, AuditLog, AuditPage, AuditQuery, Backups, Commit, CommitReader, CommitStore,
     DocumentReader, Erasures, EventReader, Followed, Forgotten, Memo, Memos, Named, NumberedEntry, Outstanding,
-    Precondition, ProfileReader, Retention, Store, StoredEvent, Versioned,
+    Precondition, ProfilePage, ProfileReader, Retention, Store, StoredEvent, Versioned,
 };

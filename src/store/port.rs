@@ -98,6 +98,14 @@ pub struct Followed {
     pub up_to: Revision,
 }
 
+/// Some profiles of a scan, in the order of their ids.
+pub struct ProfilePage {
+    /// Where the next page goes on; `None` where there is none.
+    pub last: Option<ProfileId>,
+    /// The profiles.
+    pub profiles: Box<dyn Iterator<Item = Result<Profile>> + Send>,
+}
+
 /// Reads of profiles. A read sees every commit whose revision was returned before the read began.
 #[async_trait]
 pub trait ProfileReader {
@@ -115,6 +123,22 @@ pub trait ProfileReader {
         after: Option<ProfileId>,
         limit: usize,
     ) -> Result<Vec<Profile>>;
+
+    /// The same, but each profile is opened when it is taken from the page, which costs what computing takes and no waiting:
+    /// so pages can be read one after the other and opened side by side. A page may have fewer profiles than `limit`, and none
+    /// at all, and still not be the last one.
+    async fn profile_page(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<ProfilePage> {
+        let profiles = self.scan_profiles(workspace, after, limit).await?;
+        Ok(ProfilePage {
+            last: profiles.last().map(|profile| profile.id),
+            profiles: Box::new(profiles.into_iter().map(Ok)),
+        })
+    }
 
     /// All workspaces that ever had a commit, sorted.
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>>;

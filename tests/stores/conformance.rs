@@ -392,6 +392,16 @@ pub(crate) async fn profiles_are_scanned_in_the_order_of_their_ids(store: &dyn S
         seen.extend(page.iter().map(|profile| profile.id));
     }
     assert_eq!(seen, [1, 3, 5, 7, 9].map(id));
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.profile_page(&acme, after, 2).await.expect("read");
+        let opened: Result<Vec<Profile>, _> = page.profiles.collect();
+        paged.extend(opened.expect("readable"));
+        let Some(last) = page.last else { break };
+        assert!(after.is_none_or(|before| before < last));
+        after = Some(last);
+    }
+    assert_eq!(paged, store.scan_profiles(&acme, None, 10).await.expect("read"));
 }
 
 pub(crate) async fn documents_are_listed_by_kind_and_name(store: &dyn Store) {

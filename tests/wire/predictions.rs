@@ -122,6 +122,28 @@ async fn a_stream_answers_everyone_once_in_the_order_of_their_ids() {
 }
 
 #[tokio::test]
+async fn a_stream_of_many_pages_keeps_their_order_and_loses_nobody() {
+    const CUSTOMERS: usize = 1_950;
+    let app = TestApp::start().await;
+    let numbers: Vec<usize> = (0..CUSTOMERS).collect();
+    for some in numbers.chunks(975) {
+        let seen = |number: &usize| event(&format!("e{number}"), &format!("u{number}"), NOW, track("x"));
+        app.accept(some.iter().map(seen).collect()).await;
+    }
+    for _ in 0..5 {
+        let request = pb::StreamPredictionsRequest { kinds: vec![ModelKind::Effort.into()], ..Default::default() };
+        let mut messages = app.predictions().stream_predictions(request).await.expect("a stream").into_inner();
+        let mut seen = Vec::new();
+        while let Some(message) = messages.message().await.expect("a message") {
+            assert!(message.results.len() <= 400);
+            seen.extend(message.results.into_iter().map(|result| result.profile_id));
+        }
+        assert_eq!(seen.len(), CUSTOMERS);
+        assert!(seen.is_sorted_by(|a, b| a < b));
+    }
+}
+
+#[tokio::test]
 async fn a_stream_of_what_has_no_answer_is_refused() {
     let app = struggling().await;
     let ask = async |segment_id: &str, kinds: &[i32]| {

@@ -6,7 +6,6 @@ use super::codec;
 use super::index::{Bytes, Source, keys};
 use super::journal::EventRef;
 use super::vault::{Opened, Place, Slot, Vault};
-use crate::domain::consent::Consents;
 use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::profile::Profile;
 use crate::store::{Error, Result};
@@ -92,17 +91,39 @@ impl Entry {
 
     /// The profile of the entry under `key`; `None` for one that is part of another.
     pub(super) fn profile(&self, vault: &Vault, workspace: &WorkspaceId, key: &[u8]) -> Result<Option<Profile>> {
-        if self.head.survivor.is_some() || self.profile.is_empty() {
-            return Ok(None);
-        }
-        let Some(profile) = open(vault, workspace, key, &self.profile)? else { return Ok(None) };
-        Ok(Some(Profile { revision: self.head.revision, ..decode_profile(&profile)? }))
+        profile((&self.head, &self.profile), vault, workspace, key)
+    }
+
+    /// The profile of an entry that is read where it lies; else the same.
+    pub(super) fn profile_of(
+        entry: &[u8],
+        vault: &Vault,
+        workspace: &WorkspaceId,
+        key: &[u8],
+    ) -> Result<Option<Profile>> {
+        let (head, sealed) = codec::decode_first(WHAT, entry)?;
+        profile((&head, sealed), vault, workspace, key)
     }
 
     /// What the events of a part are sealed with.
     pub(super) fn slot(source: &impl Source, workspace: &WorkspaceId, part: ProfileId) -> Result<Option<Slot>> {
         Ok(Self::find(source, workspace, part)?.and_then(|entry| entry.head.slot))
     }
+}
+
+fn profile(
+    (head, sealed): (&Head, &[u8]),
+    vault: &Vault,
+    workspace: &WorkspaceId,
+    key: &[u8],
+) -> Result<Option<Profile>> {
+    if head.survivor.is_some() || sealed.is_empty() {
+        return Ok(None);
+    }
+    let Some(profile) = open(vault, workspace, key, sealed)? else { return Ok(None) };
+    let mut profile = decode_profile(&profile)?;
+    profile.revision = head.revision;
+    Ok(Some(profile))
 }
 
 /// Opens what lies sealed in the entry under `key`; `None` where it was about a customer who is forgotten.
@@ -156,10 +177,9 @@ pub(super) fn encode_profile(buffer: Vec<u8>, profile: Profile) -> Result<Vec<u8
 
 /// What [`encode_profile`] made.
 pub(super) fn decode_profile(bytes: &[u8]) -> Result<Profile> {
-    let (profile, consents): (Profile, _) = codec::decode_first("a profile", bytes)?;
-    let consents = match consents {
-        [] => Consents::default(),
-        consents => codec::decode("consents", consents)?,
-    };
-    Ok(Profile { consents, ..profile })
+    let (mut profile, consents): (Profile, &[u8]) = codec::decode_first("a profile", bytes)?;
+    if !consents.is_empty() {
+        profile.consents = codec::decode("consents", consents)?;
+    }
+    Ok(profile)
 }

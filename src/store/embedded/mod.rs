@@ -53,6 +53,7 @@ mod recent;
 mod recovery;
 mod retention;
 mod seals;
+mod sheaf;
 mod space;
 mod stage;
 mod status;

@@ -8,6 +8,7 @@ use super::entry::{self, Entry};
 use super::index::{Source, keys};
 use super::journal::Wanted;
 use super::preconditions::{Memory, owner_today};
+use super::sheaf;
 use super::store::{EmbeddedStore, Open};
 use super::timeline;
 use super::vault::Vault;
@@ -19,7 +20,8 @@ use crate::domain::id::{ProfileId, Revision, WorkspaceId};
 use crate::domain::identifier::Identifier;
 use crate::domain::profile::Profile;
 use crate::store::{
-    CommitReader, DocumentReader, Error, EventReader, Followed, ProfileReader, Result, StoredEvent, Versioned,
+    CommitReader, DocumentReader, Error, EventReader, Followed, ProfilePage, ProfileReader, Result, StoredEvent,
+    Versioned,
 };
 
 /// Entries that a scan reads at a time.
@@ -54,6 +56,16 @@ impl ProfileReader for EmbeddedStore {
     ) -> Result<Vec<Profile>> {
         let workspace = workspace.clone();
         self.read(move |open| scan(open, &workspace, after, limit)).await
+    }
+
+    async fn profile_page(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<ProfilePage> {
+        let workspace = workspace.clone();
+        self.read(move |open| sheaf::page(open, &workspace, after, limit)).await
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
@@ -175,18 +187,15 @@ fn profile(index: &impl Source, workspace: &WorkspaceId, id: ProfileId) -> Resul
 }
 
 fn scan(open: &Open, workspace: &WorkspaceId, after: Option<ProfileId>, limit: usize) -> Result<Vec<Profile>> {
-    let prefix = keys::profiles(workspace);
-    let mut after = after.map(|id| keys::profile(workspace, id));
-    let mut profiles = Vec::new();
+    let (mut after, mut profiles) = (after, Vec::with_capacity(limit.min(PAGE)));
     while profiles.len() < limit {
-        let wanted = (limit - profiles.len()).min(PAGE);
-        let page = open.index().page(&prefix, after.as_deref(), wanted)?;
-        for (key, value) in &page {
-            profiles.extend(Entry::decode(value)?.profile(open.index().vault(), workspace, key)?);
+        let page = sheaf::page(open, workspace, after, (limit - profiles.len()).min(PAGE))?;
+        if page.last.is_none() {
+            break;
         }
-        match page.last() {
-            Some((last, _)) if page.len() == wanted => after = Some(last.to_vec()),
-            _ => break,
+        after = page.last;
+        for profile in page.profiles {
+            profiles.push(profile?);
         }
     }
     Ok(profiles)

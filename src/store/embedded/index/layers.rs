@@ -1,5 +1,6 @@
 //! The index as readers and the committer see it.
 
+use std::cmp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -103,6 +104,11 @@ impl Index {
         }
     }
 
+    /// What opens values, for whoever opens them later.
+    pub(in crate::store::embedded) fn shared_vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.vault)
+    }
+
     /// Whether something of it could not be read.
     pub(in crate::store::embedded) fn is_damaged(&self) -> bool {
         self.is_damaged.load(Ordering::Relaxed)
@@ -184,6 +190,21 @@ impl Index {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>> {
+        let mut page = Vec::new();
+        self.each((prefix, after), limit, |key, value| {
+            page.push((key.into(), value.into()));
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
+    /// Shows `see` the same entries one after the other, where they lie, and tells how many there were.
+    pub(in crate::store::embedded) fn each(
+        &self,
+        (prefix, after): (&[u8], Option<&[u8]>),
+        limit: usize,
+        mut see: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<usize> {
         // No key is its own prefix, so that everything lies after the prefix.
         let after = after.unwrap_or(prefix);
         let mut newest = BTreeMap::new();
@@ -194,10 +215,26 @@ impl Index {
             }
             Arc::clone(layers.stored.of(Family::Entries))
         };
-        for (key, value) in self.judged(tables.page((prefix, after), limit))? {
-            newest.entry(key).or_insert(value);
+        let mut stored = self.judged(tables.after(after))?;
+        let mut newest = newest.iter().peekable();
+        for seen in 0..limit {
+            let found = self.judged(stored.entry())?.filter(|(key, _)| key.starts_with(prefix));
+            let order = match (newest.peek(), found) {
+                (None, None) => return Ok(seen),
+                (Some((newer, _)), Some((key, _))) => (***newer).cmp(key),
+                (Some(_), None) => cmp::Ordering::Less,
+                (None, Some(_)) => cmp::Ordering::Greater,
+            };
+            match (order, found) {
+                (cmp::Ordering::Greater, Some((key, value))) => see(key, value)?,
+                _ => newest.next().map_or(Ok(()), |(key, value)| see(key, value))?,
+            }
+            // What is in a layer takes the place of what the tables say.
+            if order.is_ge() {
+                self.judged(stored.advance())?;
+            }
         }
-        Ok(newest.into_iter().take(limit).collect())
+        Ok(limit)
     }
 
     /// Whether so much waits to be flushed that it should not wait for more.

@@ -66,20 +66,9 @@ impl Tables {
         Ok(AtOnce::Found(None))
     }
 
-    /// At most `limit` entries whose keys begin with `prefix`, after `after`, which must not lie before them.
-    pub(in crate::store::embedded) fn page(
-        &self,
-        (prefix, after): (&[u8], &[u8]),
-        limit: usize,
-    ) -> Result<Vec<(Bytes, Bytes)>> {
-        let mut scan = Scan::after(&self.list, after)?;
-        let mut page = Vec::new();
-        while page.len() < limit {
-            let Some((key, value)) = scan.entry()?.filter(|(key, _)| key.starts_with(prefix)) else { break };
-            page.push((key.into(), value.into()));
-            scan.advance()?;
-        }
-        Ok(page)
+    /// The entries after a key, whether there is one or not, as they are now.
+    pub(in crate::store::embedded) fn after(&self, key: &[u8]) -> Result<Scan> {
+        Scan::after(&self.list, key)
     }
 
     /// All entries as they are now, whatever takes the place of the tables meanwhile.

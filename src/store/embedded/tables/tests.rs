@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use super::tables::TABLES_PER_TIER;
 use super::{Addition, AtOnce, Garbage, Merge, Step, Tables, load, remove_leftovers};
 use crate::domain::time::Timestamp;
-use crate::store::Error;
 use crate::store::embedded::index::keys::Family;
 use crate::store::embedded::index::{Batch, Bytes, Disk};
+use crate::store::{Error, Result};
 
 /// Tables of one tier, and entries of each that is so large that their merge takes several steps.
 const TABLES: u32 = TABLES_PER_TIER as u32;
@@ -36,7 +36,7 @@ pub(in crate::store::embedded) type Entries = BTreeMap<Bytes, Bytes>;
 pub(in crate::store::embedded) fn forge(directory: &Path, change: impl FnOnce(&mut Entries)) {
     let disk = Disk::open(directory).expect("opens");
     let tables = load(&disk, Family::Entries).expect("loadable");
-    let mut entries: Entries = tables.page((&[], &[]), usize::MAX).expect("readable").into_iter().collect();
+    let mut entries: Entries = page(&tables, (&[], &[]), usize::MAX).expect("readable").into_iter().collect();
     change(&mut entries);
     let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
     let addition = Addition { id: tables.next_id(), newest: Timestamp::MIN, entries: &entries, merge: None };
@@ -125,7 +125,7 @@ impl Kept {
         let mut pages = Vec::new();
         let mut after = Bytes::default();
         loop {
-            let page = self.tables.page((&[], &after), 700).expect("readable");
+            let page = page(&self.tables, (&[], &after), 700).expect("readable");
             let Some((last, _)) = page.last() else { break };
             after = last.clone();
             pages.extend(page);
@@ -168,6 +168,17 @@ proptest! {
     }
 }
 
+/// At most `limit` entries whose keys begin with `prefix`, after `after`.
+fn page(tables: &Tables, (prefix, after): (&[u8], &[u8]), limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    let (mut scan, mut page) = (tables.after(after)?, Vec::new());
+    while page.len() < limit {
+        let Some((key, value)) = scan.entry()?.filter(|(key, _)| key.starts_with(prefix)) else { break };
+        page.push((key.into(), value.into()));
+        scan.advance()?;
+    }
+    Ok(page)
+}
+
 #[test]
 fn a_value_of_any_size_is_read_as_it_was_written() {
     let (mut kept, mut model) = (Kept::new(), BTreeMap::new());
@@ -187,7 +198,7 @@ fn a_page_begins_after_its_key_and_ends_with_its_prefix() {
     kept.flush(["a1", "b1", "b3", "c1"].map(entry), Timestamp::MIN);
     kept.flush(["b2", "b4", "d1"].map(entry), Timestamp::MIN);
     let page = |after: &str, limit| -> Vec<String> {
-        let page = kept.tables.page((b"b", after.as_bytes()), limit).expect("readable");
+        let page = page(&kept.tables, (b"b", after.as_bytes()), limit).expect("readable");
         page.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
     };
     assert_eq!(page("b", 10), ["b1", "b2", "b3", "b4"]);
@@ -260,7 +271,7 @@ fn whoever_reads_a_table_goes_on_when_another_has_taken_its_place() {
     while kept.merge_a_little() {}
     assert_eq!(kept.files(), 1, "the others are gone");
     assert_eq!(before.find(&key(0)).expect("readable"), Some(value(0, 100)));
-    assert_eq!(before.page((&[], &[]), usize::MAX).expect("readable").len(), (TABLES * LARGE) as usize);
+    assert_eq!(page(&before, (&[], &[]), usize::MAX).expect("readable").len(), (TABLES * LARGE) as usize);
 }
 
 #[test]
@@ -288,7 +299,7 @@ fn a_table_that_is_damaged_or_another_one_is_never_read() {
         let mut file = whole.clone();
         file[position] ^= 1 << (position % 8);
         fs::write(&path, &file).expect("writable");
-        let read = load(&kept.disk, Family::Entries).and_then(|tables| tables.page((&[], &[]), 300));
+        let read = load(&kept.disk, Family::Entries).and_then(|tables| page(&tables, (&[], &[]), 300));
         assert!(matches!(read, Err(Error::Index(_))), "byte {position}");
     }
     for length in (0..whole.len()).step_by(997) {
