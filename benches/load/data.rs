@@ -125,6 +125,20 @@ pub(crate) async fn train(client: &Client, kind: pb::ModelKind) -> anyhow::Resul
     anyhow::bail!("the training does not end")
 }
 
+/// Which kind of model answers about churn, by its card.
+pub(crate) async fn churn_model(client: &Client) -> anyhow::Result<String> {
+    let mut service = TrainingServiceClient::new(client.channel(0));
+    let request = pb::ListModelsRequest { kind: pb::ModelKind::Churn.into(), ..Default::default() };
+    let models = service.list_models(client.with_key(request)).await?.into_inner().models;
+    let active = models.into_iter().find(|model| model.active).context("a model")?;
+    let model_version = active.r#ref.context("a name")?.model_version;
+    let request = pb::GetModelRequest { model_version, ..Default::default() };
+    let model = service.get_model(client.with_key(request)).await?.into_inner().model.context("a model")?;
+    let kind = model.card.as_ref().and_then(|card| card.fields.get("model")?.kind.clone()).context("a kind")?;
+    let prost_types::value::Kind::StringValue(kind) = kind else { anyhow::bail!("a kind that is no text") };
+    Ok(kind)
+}
+
 /// Reads of random customers.
 pub(crate) fn profiles(customers: usize, count: usize) -> Arc<Requests> {
     let mut random = generator(1 << 40);
@@ -158,7 +172,12 @@ pub(crate) fn events(customers: usize, count: usize, run: &str) -> Vec<pb::Event
     let seen = |number| {
         let track = pb::Track { name: "order_viewed".to_owned(), ..Default::default() };
         let id = format!("track-{run}-{number}");
-        event(random.gen_range(0..customers), id, now, pb::event::Payload::Track(track))
+        let mut event = event(random.gen_range(0..customers), id, now, pb::event::Payload::Track(track));
+        // In their order: what comes late is folded with everything before it, which is not the rule.
+        let nanos = i32::try_from(number * 1_000 % 1_000_000_000).unwrap_or(0);
+        let seconds = now - 60 + (number / 1_000_000) as i64;
+        event.original_time = Some(prost_types::Timestamp { seconds, nanos });
+        event
     };
     (0..count).map(seen).collect()
 }

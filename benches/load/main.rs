@@ -1,7 +1,8 @@
 //! What a server takes beside a bare echo, asked as its users ask: over sockets, with keys, figures and sealed data.
 //!
 //! ```text
-//! cargo bench --bench load -- reads [PROFILES]     # CPU, throughput and latency of reads beside an echo of the same bytes
+//! cargo bench --bench load -- reads [PROFILES [PYTHON]]  # CPU, throughput and latency of reads beside an echo of the
+//!                                                  # same bytes, and of a peer, by a Python that has grpcio and scikit-learn
 //! cargo bench --bench load -- events [PROFILES]    # events a second, durable, and what each takes
 //! cargo bench --bench load -- noisy [PROFILES]     # what a workspace notices of one that sends ten times its quota
 //! cargo bench --bench load -- growth [PROFILES…]   # what a read takes of CPU, and the server of memory, as profiles become many
@@ -28,6 +29,7 @@ mod data;
 mod echo;
 mod growth;
 mod kept;
+mod peer;
 mod process;
 #[path = "../../fuzz/src/raw.rs"]
 mod raw;
@@ -35,6 +37,8 @@ mod retrain;
 mod scenarios;
 mod size;
 mod stream;
+
+use std::path::Path;
 
 use anyhow::bail;
 
@@ -51,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let profiles = words.get(1).map(|number| number.parse()).transpose()?.unwrap_or(PROFILES);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match words.first() {
-        None | Some(&"reads") => runtime.block_on(scenarios::reads(profiles)),
+        None | Some(&"reads") => runtime.block_on(scenarios::reads(profiles, words.get(2).map(Path::new))),
         Some(&"events") => runtime.block_on(scenarios::events(profiles)),
         Some(&"noisy") => runtime.block_on(scenarios::noisy(profiles)),
         Some(&"growth") => runtime.block_on(growth::growth(&numbers(&words[1..])?)),

@@ -32,8 +32,17 @@ impl Drop for Process {
 impl Process {
     /// An echo that answers with the content of a file.
     pub(crate) fn echo(reply: &Path) -> anyhow::Result<Self> {
-        let this = std::env::current_exe()?;
-        let mut child = Command::new(this).arg("echo").arg(reply).stdout(Stdio::piped()).spawn()?;
+        Self::announced(Command::new(std::env::current_exe()?).arg("echo").arg(reply))
+    }
+
+    /// A service of somebody else's, which a script is.
+    pub(crate) fn peer(python: &Path, script: &Path, customers: usize) -> anyhow::Result<Self> {
+        Self::announced(Command::new(python).arg(script).arg(customers.to_string()))
+    }
+
+    /// A process that says on its first line where it listens.
+    fn announced(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut address = String::new();
         BufReader::new(child.stdout.take().context("an output")?).read_line(&mut address)?;
         Ok(Self { child, address: address.trim().to_owned() })

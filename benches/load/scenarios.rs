@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,17 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Client, Lap, Requests};
 use crate::data;
+use crate::peer;
 use crate::process::{Process, make_key};
 
 /// How often both sides are asked, in turn.
 pub(crate) const ROUNDS: usize = 7;
 /// Requests that are on their way at once, where throughput is looked for.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 /// Requests of one measurement, one after the other over one connection.
 const ALONE: usize = 2_000;
+/// Customers of a small company.
+const FEW: usize = 2_000;
 pub(crate) const WORKSPACE: &str = "bench";
 
 /// A server with customers.
@@ -128,20 +132,32 @@ async fn beside_echo(filled: &Filled, name: &str, requests: &Arc<Requests>) -> a
 }
 
 /// Reads beside an echo.
-pub(crate) async fn reads(customers: usize) -> anyhow::Result<()> {
+pub(crate) async fn reads(customers: usize, python: Option<&Path>) -> anyhow::Result<()> {
     let filled = Filled::new(customers, "").await?;
     println!("{customers} customers, {} MB resident", filled.server.resident()? / 1_000_000);
     println!("| | bytes | CPU us | echo | ratio | per s | echo | ratio | p99 us alone | echo | ratio |");
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     beside_echo(&filled, "GetProfile", &data::profiles(customers, 20_000)).await?;
+    predictions(&filled, customers).await?;
+    // Of so few customers trees learn nothing that the transparent model does not know.
+    let few = Filled::new(FEW, "").await?;
+    predictions(&few, FEW).await?;
+    if let Some(python) = python {
+        peer::predictions(python, customers).await?;
+    }
+    println!("{} MB resident", filled.server.resident()? / 1_000_000);
+    Ok(())
+}
+
+/// Predictions by the models that customers like these come to.
+async fn predictions(filled: &Filled, customers: usize) -> anyhow::Result<()> {
     for kind in [pb::ModelKind::Segments, pb::ModelKind::Churn] {
         data::train(&filled.client, kind).await?;
     }
     filled.settle().await?;
-    beside_echo(&filled, "Predict", &data::predictions(customers, 20_000)).await?;
-    beside_echo(&filled, "BatchPredict of 100", &data::batches(customers, 300)).await?;
-    println!("{} MB resident", filled.server.resident()? / 1_000_000);
-    Ok(())
+    let model = data::churn_model(&filled.client).await?;
+    beside_echo(filled, &format!("Predict, {model}"), &data::predictions(customers, 20_000)).await?;
+    beside_echo(filled, &format!("BatchPredict of 100, {model}"), &data::batches(customers, 300)).await
 }
 
 /// Events, durable, in batches over one stream and one by one from many callers.
