@@ -24,6 +24,7 @@ const CONNECTIONS: usize = 4;
 pub(crate) struct Client {
     channels: Vec<Channel>,
     bearer: AsciiMetadataValue,
+    patience: Option<Duration>,
 }
 
 /// Requests to a method; each next one is taken when somebody has time for it.
@@ -40,6 +41,8 @@ pub(crate) struct Lap {
     pub(crate) latencies: Vec<Duration>,
     /// Answers that were no success.
     pub(crate) refused: BTreeMap<i32, usize>,
+    /// The latencies of those by which the server said that it has too much to do; sorted.
+    pub(crate) turned_away: Vec<Duration>,
 }
 
 impl Requests {
@@ -49,11 +52,16 @@ impl Requests {
     }
 }
 
+/// The latency that a share of some did not exceed, which are sorted.
+pub(crate) fn quantile(latencies: &[Duration], share: f64) -> Duration {
+    let last = latencies.len().saturating_sub(1);
+    latencies.get((share * last as f64).round() as usize).copied().unwrap_or_default()
+}
+
 impl Lap {
     /// The latency that a share of the answers did not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
-        let last = self.latencies.len().saturating_sub(1);
-        self.latencies.get((share * last as f64).round() as usize).copied().unwrap_or_default()
+        quantile(&self.latencies, share)
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -64,18 +72,25 @@ impl Lap {
         let mut lap = Self { took, ..Self::default() };
         for part in parts {
             lap.latencies.extend(part.latencies);
+            lap.turned_away.extend(part.turned_away);
             for (code, count) in part.refused {
                 *lap.refused.entry(code).or_default() += count;
             }
         }
         lap.latencies.sort_unstable();
+        lap.turned_away.sort_unstable();
         lap
     }
 
     fn note(&mut self, answer: Result<Bytes, Status>, took: Duration) {
         match answer {
             Ok(_) => self.latencies.push(took),
-            Err(status) => *self.refused.entry(status.code().into()).or_default() += 1,
+            Err(status) => {
+                if status.code() == Code::ResourceExhausted {
+                    self.turned_away.push(took);
+                }
+                *self.refused.entry(status.code().into()).or_default() += 1;
+            }
         }
     }
 
@@ -89,11 +104,21 @@ impl Lap {
 
 impl Client {
     pub(crate) async fn connect(address: &str, key: &str) -> anyhow::Result<Self> {
+        Self::connect_often(address, key, CONNECTIONS).await
+    }
+
+    /// The same over as many connections as are said.
+    pub(crate) async fn connect_often(address: &str, key: &str, connections: usize) -> anyhow::Result<Self> {
         let mut channels = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections {
             channels.push(Channel::from_shared(format!("http://{address}"))?.connect().await?);
         }
-        Ok(Self { channels, bearer: format!("Bearer {key}").parse()? })
+        Ok(Self { channels, bearer: format!("Bearer {key}").parse()?, patience: None })
+    }
+
+    /// The same client, whose requests have a deadline.
+    pub(crate) fn patient_for(&self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self.clone() }
     }
 
     /// One of its connections, whose calls show the key.
@@ -107,11 +132,14 @@ impl Client {
         request
     }
 
-    /// Asks once.
+    /// Asks once. A deadline is told to the server, and kept here from the first moment on.
     pub(crate) async fn ask(&self, number: usize, path: &PathAndQuery, body: Bytes) -> Result<Bytes, Status> {
+        let mut request = self.with_key(body);
         let mut grpc = tonic::client::Grpc::new(self.channel(number));
-        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        Ok(grpc.unary(self.with_key(body), path.clone(), Raw).await?.into_inner())
+        let Some(patience) = self.patience else { return sent(&mut grpc, request, path).await };
+        request.set_timeout(patience);
+        let answer = tokio::time::timeout(patience, sent(&mut grpc, request, path)).await;
+        answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("the client has waited long enough")))
     }
 
     /// Sends all requests as fast as answers come, so many at a time.
@@ -134,7 +162,7 @@ impl Client {
     }
 
     /// Sends requests at a rate for a while, whatever comes back, one body after the other. A thread of its own looks at the
-    /// clock, whose sleep is more exact than that of a runtime.
+    /// clock, whose sleep is more exact than that of a runtime. It ends with the last success, if that comes late.
     pub(crate) async fn open(&self, requests: &Arc<Requests>, per_second: f64, time: Duration) -> anyhow::Result<Lap> {
         let (client, requests, runtime) = (self.clone(), Arc::clone(requests), Handle::current());
         let began = Instant::now();
@@ -148,13 +176,26 @@ impl Client {
                     let mut lap = Lap::default();
                     let body = requests.bodies[number % requests.bodies.len()].clone();
                     let answer = client.ask(number, &requests.path, body).await;
+                    let is_success = answer.is_ok();
                     lap.note(answer, due.elapsed());
+                    lap.took = if is_success { began.elapsed() } else { Duration::ZERO };
                     lap
                 };
                 callers.spawn_on(call, &runtime);
             }
             callers
         });
-        Ok(Lap::join(sending.await?.join_all().await, began.elapsed()))
+        let laps = sending.await?.join_all().await;
+        let last = laps.iter().map(|lap| lap.took).max().unwrap_or_default();
+        Ok(Lap::join(laps, last.max(time)))
     }
+}
+
+async fn sent(
+    grpc: &mut tonic::client::Grpc<Channel>,
+    request: Request<Bytes>,
+    path: &PathAndQuery,
+) -> Result<Bytes, Status> {
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    Ok(grpc.unary(request, path.clone(), Raw).await?.into_inner())
 }

@@ -9,6 +9,8 @@
 //! cargo bench --bench load -- retrain [PROFILES]   # reads beside a training
 //! cargo bench --bench load -- stream [PROFILES]    # predictions of everybody by one stream
 //! cargo bench --bench load -- size                 # the program, its start, and what it takes without work
+//! cargo bench --bench load -- overload [PROFILES] # a quarter of a core, and two, five and ten times what it can take
+//! cargo bench --bench load -- hostile [PROFILES]  # what readers notice of a thousand connections that mean harm
 //! ```
 //!
 //! `growth`, `retrain` and `stream` fill stores that take a while; with a directory in `BENCH_KEEP` they are filled
@@ -28,9 +30,12 @@ mod crowd;
 mod data;
 mod echo;
 mod growth;
+mod hostile;
 mod kept;
+mod overload;
 mod peer;
 mod process;
+mod quota;
 #[path = "../../fuzz/src/raw.rs"]
 mod raw;
 mod retrain;
@@ -52,6 +57,9 @@ fn main() -> anyhow::Result<()> {
     if let ["echo", reply] = words[..] {
         return echo::serve(reply.as_ref());
     }
+    if let ["stalls"] = words[..] {
+        return quota::print_stalls();
+    }
     let profiles = words.get(1).map(|number| number.parse()).transpose()?.unwrap_or(PROFILES);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match words.first() {
@@ -62,7 +70,9 @@ fn main() -> anyhow::Result<()> {
         Some(&"retrain") => runtime.block_on(retrain::retrain(profiles)),
         Some(&"stream") => runtime.block_on(stream::stream(profiles)),
         Some(&"size") => runtime.block_on(size::size()),
-        Some(other) => bail!("there is no scenario {other}: reads, events, noisy, growth, retrain, stream, size"),
+        Some(&"overload") => runtime.block_on(overload::overload(profiles)),
+        Some(&"hostile") => runtime.block_on(hostile::hostile(profiles)),
+        Some(other) => bail!("there is no scenario {other}; the head of the bench's source lists them"),
     }
 }
 

@@ -65,7 +65,7 @@ impl Process {
         let [address, metrics] = [free_address()?, free_address()?];
         let data = directory.join("data");
         let config = format!(
-            "listen = \"{address}\"\ndata_dir = {data:?}\n{settings}\n[metrics]\nlisten = \"{metrics}\"\n[log]\nfilter = \"warn\"\n"
+            "listen = \"{address}\"\ndata_dir = {data:?}\n{settings}\n[metrics]\nlisten = \"{metrics}\"\n[log]\nfilter = \"warn,h2=error\"\n"
         );
         let file = directory.join("rapport.toml");
         std::fs::write(&file, config)?;
@@ -102,6 +102,16 @@ impl Process {
         ensure!(told.success(), "the server cannot be told to end");
         ensure!(self.child.wait()?.success(), "the server did not end in order");
         Ok(())
+    }
+
+    /// Its number among the processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Files and connections that it has open.
+    pub(crate) fn descriptors(&self) -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
     }
 
     /// Bytes of memory that are its own at the moment.

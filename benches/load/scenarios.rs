@@ -28,14 +28,15 @@ const FEW: usize = 2_000;
 pub(crate) const WORKSPACE: &str = "bench";
 
 /// A server with customers.
-struct Filled {
+pub(crate) struct Filled {
     home: tempfile::TempDir,
-    server: Process,
-    client: Client,
+    pub(crate) server: Process,
+    pub(crate) client: Client,
+    pub(crate) key: String,
 }
 
 impl Filled {
-    async fn new(customers: usize, settings: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(customers: usize, settings: &str) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let key = make_key(home.path(), WORKSPACE)?;
         let server = Process::server(home.path(), settings).await?;
@@ -43,7 +44,7 @@ impl Filled {
         let began = Instant::now();
         data::fill(&client, customers).await?;
         eprintln!("{customers} customers after {:.0?}", began.elapsed());
-        let filled = Self { home, server, client };
+        let filled = Self { home, server, client, key };
         filled.settle().await?;
         Ok(filled)
     }
