@@ -198,22 +198,27 @@ async fn headers_that_are_too_many_are_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_ends_its_connection_and_frees_its_place() {
+async fn answers_that_nobody_takes_keep_nobody_waiting_until_they_are_many_and_end_their_connection() {
+    const UNTAKEN: usize = 8;
     let app = with(|options| {
-        options.connections.stalled_timeout = Duration::from_millis(200);
+        options.connections.stalled_timeout = Duration::from_secs(2);
         options.requests_in_flight = 1;
     })
     .await;
     app.accept(vec![event("e", "ann", NOW, track("x"))]).await;
+    let settings = async || app.admin().get_settings(pb::GetSettingsRequest::default()).await;
     // A window of nothing: not one byte of an answer may be sent.
     let mut slow = client(&app, 0).await;
-    let list = request("/rapport.v1.ProfileService/ListProfiles").header("rapport-workspace", "acme");
-    let (answer, mut body) = slow.send_request(list.body(()).expect("a request"), false).expect("sent");
-    body.send_data(Bytes::from_static(&[0, 0, 0, 0, 0]), true).expect("sent");
-    let mut answer = answer.await.expect("its head").into_body();
-    let settings = async || app.admin().get_settings(pb::GetSettingsRequest::default()).await;
-    assert_eq!(reason(&settings().await.expect_err("the place is taken")), "OVERLOADED");
-    let ended = tokio::time::timeout(PATIENCE, answer.data()).await.expect("an end");
+    let mut heads = Vec::new();
+    for _ in 0..=UNTAKEN {
+        settings().await.expect("who takes nothing has only places for answers");
+        let list = request("/rapport.v1.ProfileService/ListProfiles").header("rapport-workspace", "acme");
+        let (answer, mut body) = slow.send_request(list.body(()).expect("a request"), false).expect("sent");
+        body.send_data(Bytes::from_static(&[0, 0, 0, 0, 0]), true).expect("sent");
+        heads.push(answer.await.expect("its head").into_body());
+    }
+    assert_eq!(reason(&settings().await.expect_err("the last one keeps the place at work")), "OVERLOADED");
+    let ended = tokio::time::timeout(PATIENCE, heads[0].data()).await.expect("an end");
     ended.expect("no byte was allowed").expect_err("the connection was ended");
     while settings().await.is_err() {
         tokio::task::yield_now().await;

@@ -10,6 +10,7 @@ use tonic::body::Body;
 use tonic::codegen::Bytes;
 
 use super::complete::complete;
+use super::deadline::is_stream;
 use super::gate::Held;
 use super::trace::Visit;
 use crate::rpc::status::{self, Refused};
@@ -27,6 +28,9 @@ impl Watched {
     pub(super) fn new(body: Body, deadline: Option<Pin<Box<Sleep>>>, visit: Visit, mut held: Held) -> Self {
         // The head of the answer: a client that takes nothing at all does not even ask for what follows it.
         held.place.handed();
+        if !is_stream(visit.path()) {
+            held.place.done();
+        }
         Self { body: Some(body), deadline, visit, held }
     }
 

@@ -16,11 +16,14 @@ use crate::rpc::status::{self, Refused};
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Requests of one stream that may be unanswered while the server has room.
 const CREDIT: usize = 8;
+/// Answers that may wait for their callers to take them, for each request that may be at work.
+const UNTAKEN: usize = 8;
 
 /// The places for requests in this server.
 #[derive(Clone)]
 pub(in crate::rpc) struct Admission {
     places: Arc<Semaphore>,
+    untaken: Arc<Semaphore>,
     in_all: usize,
     quotas: Arc<Quotas>,
 }
@@ -35,7 +38,8 @@ pub(in crate::rpc) struct PeerState {
 
 /// A request's places; they are free again when this is dropped.
 pub(super) struct Place {
-    _server: Option<OwnedSemaphorePermit>,
+    server: Option<OwnedSemaphorePermit>,
+    untaken: Option<Arc<Semaphore>>,
     _connection: Option<OwnedSemaphorePermit>,
     _credential: Option<OwnedSemaphorePermit>,
     passage: Option<Passage>,
@@ -43,7 +47,8 @@ pub(super) struct Place {
 
 impl Admission {
     pub(in crate::rpc) fn new(in_all: usize, quotas: Quotas) -> Self {
-        Self { places: Arc::new(Semaphore::new(in_all)), in_all, quotas: Arc::new(quotas) }
+        let untaken = Arc::new(Semaphore::new(in_all.saturating_mul(UNTAKEN).min(Semaphore::MAX_PERMITS)));
+        Self { places: Arc::new(Semaphore::new(in_all)), untaken, in_all, quotas: Arc::new(quotas) }
     }
 
     /// A place for a request, if there is one.
@@ -59,14 +64,15 @@ impl Admission {
         let peer = extensions.get::<PeerState>();
         let passage = peer.map(|peer| Passage::begin(&peer.traffic));
         if path.starts_with(HEALTH) {
-            return Ok(Place { _server: None, _connection: None, _credential: None, passage });
+            return Ok(Place { server: None, untaken: None, _connection: None, _credential: None, passage });
         }
         let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| status::overloaded());
         let connection = peer.map(|peer| take(&peer.places)).transpose()?;
         let server = take(&self.places)?;
         let share = credential.map(|credential| self.quotas.admit(&credential.principal)).transpose();
         let share = share.map_err(|exceeded| status::quota_exceeded(&exceeded))?.flatten();
-        Ok(Place { _server: Some(server), _connection: connection, _credential: share, passage })
+        let untaken = Some(Arc::clone(&self.untaken));
+        Ok(Place { server: Some(server), untaken, _connection: connection, _credential: share, passage })
     }
 
     /// Counts events that come with a request.
@@ -108,6 +114,16 @@ impl PeerState {
 }
 
 impl Place {
+    /// The work is done, and only its caller has to take the answer. Somebody else may have the place at work then: callers
+    /// that take nothing would otherwise keep everybody from being served. Answers that wait have a bound of their own,
+    /// because they take memory; where it is reached, the place at work is kept.
+    pub(super) fn done(&mut self) {
+        let untaken = self.untaken.take().and_then(|untaken| untaken.try_acquire_owned().ok());
+        if untaken.is_some() {
+            self.server = untaken;
+        }
+    }
+
     /// The wire asks for the next message of the answer.
     pub(super) fn taken(&mut self) {
         self.passage.iter_mut().for_each(Passage::taken);
