@@ -13,6 +13,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Client, Lap, Requests};
+use crate::crowd::{BUYERS, Crowd, PLAIN};
 use crate::data;
 use crate::peer;
 use crate::process::{Process, make_key};
@@ -23,8 +24,6 @@ pub(crate) const ROUNDS: usize = 7;
 pub(crate) const AT_ONCE: usize = 32;
 /// Requests of one measurement, one after the other over one connection.
 const ALONE: usize = 2_000;
-/// Customers of a small company.
-const FEW: usize = 2_000;
 pub(crate) const WORKSPACE: &str = "bench";
 
 /// A server with customers.
@@ -37,16 +36,28 @@ pub(crate) struct Filled {
 
 impl Filled {
     pub(crate) async fn new(customers: usize, settings: &str) -> anyhow::Result<Self> {
+        let filled = Self::empty(settings).await?;
+        let began = Instant::now();
+        data::fill(&filled.client, customers).await?;
+        eprintln!("{customers} customers after {:.0?}", began.elapsed());
+        filled.settle().await?;
+        Ok(filled)
+    }
+
+    /// With some of a crowd.
+    async fn of(crowd: Crowd, customers: usize) -> anyhow::Result<Self> {
+        let filled = Self::empty("").await?;
+        crowd.send(&filled.client, 0..customers).await?;
+        filled.settle().await?;
+        Ok(filled)
+    }
+
+    async fn empty(settings: &str) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let key = make_key(home.path(), WORKSPACE)?;
         let server = Process::server(home.path(), settings).await?;
         let client = Client::connect(&server.address, &key).await?;
-        let began = Instant::now();
-        data::fill(&client, customers).await?;
-        eprintln!("{customers} customers after {:.0?}", began.elapsed());
-        let filled = Self { home, server, client, key };
-        filled.settle().await?;
-        Ok(filled)
+        Ok(Self { home, server, client, key })
     }
 
     async fn settle(&self) -> anyhow::Result<()> {
@@ -140,9 +151,8 @@ pub(crate) async fn reads(customers: usize, python: Option<&Path>) -> anyhow::Re
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     beside_echo(&filled, "GetProfile", &data::profiles(customers, 20_000)).await?;
     predictions(&filled, customers).await?;
-    // Of so few customers trees learn nothing that the transparent model does not know.
-    let few = Filled::new(FEW, "").await?;
-    predictions(&few, FEW).await?;
+    let plain = Filled::of(BUYERS, PLAIN).await?;
+    predictions(&plain, PLAIN).await?;
     if let Some(python) = python {
         peer::predictions(python, customers).await?;
     }
