@@ -146,6 +146,12 @@ pub(crate) fn profiles(customers: usize, count: usize) -> Arc<Requests> {
     Requests::new(GET_PROFILE, (0..count).map(|_| read(random.gen_range(0..customers))).collect())
 }
 
+/// Reads of everybody, one after the other.
+pub(crate) fn everybody(customers: usize) -> Arc<Requests> {
+    let read = |of| pb::GetProfileRequest { customer: Some(customer(of)), ..Default::default() }.encode_to_vec();
+    Requests::new(GET_PROFILE, (0..customers).map(read).collect())
+}
+
 /// Predictions about random customers.
 pub(crate) fn predictions(customers: usize, count: usize) -> Arc<Requests> {
     let mut random = generator(2 << 40);

@@ -10,31 +10,37 @@ use crate::crowd::PLACID;
 use crate::data;
 use crate::kept::{Kept, nothing};
 use crate::process::Process;
-use crate::scenarios::{ROUNDS, Side, measured, median};
+use crate::scenarios::{AT_ONCE, ROUNDS, Side, measured, median};
 
 /// Requests of one measurement; the customers of each are others.
 const REQUESTS: usize = 20_000;
 
-/// Reads of random customers beside an echo, with more and more of them.
+/// Reads of random customers beside an echo, with more and more of them: after a start, when few are in memory, and when
+/// each has been read once.
 pub(crate) async fn growth(sizes: &[usize]) -> anyhow::Result<()> {
     println!(
-        "| profiles | bytes | CPU us | echo | ratio | of the first | per s | MB after the start | MB after reads |"
+        "| profiles | read before | bytes | CPU us | echo | ratio | of the first | per s | MB after the start | MB after reads |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut first = None;
     for customers in sizes {
         let kept = Kept::new(PLACID, *customers, (0, nothing)).await?;
         let started = kept.server.resident()? / 1_000_000;
-        let (ours, bare, bytes) = beside_echo(&kept, *customers).await?;
-        let (cpu, echo) = (median(&ours.cpu), median(&bare.cpu));
-        let of_first = cpu / *first.get_or_insert(cpu);
-        println!(
-            "| {customers} | {bytes} | {cpu:.1} | {echo:.1} | {:.2} | {of_first:.2} | {:.0} | {started} | {} |",
-            cpu / echo,
-            median(&ours.per_second),
-            kept.server.resident()? / 1_000_000,
-        );
-        std::io::stdout().flush()?;
+        for read_before in ["some", "all"] {
+            if read_before == "all" {
+                kept.client.closed(&data::everybody(*customers), AT_ONCE).await.whole()?;
+            }
+            let (ours, bare, bytes) = beside_echo(&kept, *customers).await?;
+            let (cpu, echo) = (median(&ours.cpu), median(&bare.cpu));
+            let of_first = if read_before == "all" { cpu / *first.get_or_insert(cpu) } else { f64::NAN };
+            println!(
+                "| {customers} | {read_before} | {bytes} | {cpu:.1} | {echo:.1} | {:.2} | {of_first:.2} | {:.0} | {started} | {} |",
+                cpu / echo,
+                median(&ours.per_second),
+                kept.server.resident()? / 1_000_000,
+            );
+            std::io::stdout().flush()?;
+        }
     }
     Ok(())
 }

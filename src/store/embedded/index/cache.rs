@@ -14,8 +14,7 @@ const OVERHEAD_BYTES: u64 = 80;
 /// Values that the cache has places for from the beginning.
 const FIRST_PLACES: usize = 1_024;
 
-/// A cache of a bounded size. What was read or written once gives way before what is read again and again: where readers
-/// live by memos, the values that these were made of go first.
+/// A cache of a bounded size. What was read or written once gives way before what is read again and again.
 pub(super) struct Cache(Inner<Place, Kept, Weight, BuildHasherDefault<Digested>>);
 
 /// Where something is kept: a digest of the key, which takes less room; 128 bits are not met twice by accident.
@@ -113,6 +112,11 @@ impl Cache {
 
     pub(super) fn put_memo(&self, place: Place, revision: Revision, memo: Memo) {
         self.0.insert(place.of_memo(), Kept::Memo(revision, memo));
+    }
+
+    /// Forgets a value, which the tables have.
+    pub(super) fn forget(&self, place: Place) {
+        self.0.remove(&place);
     }
 
     pub(super) fn forget_memo(&self, place: Place) {

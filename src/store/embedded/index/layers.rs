@@ -371,6 +371,8 @@ impl Index {
         let newest = layers.get(key).cloned().or_else(|| self.cache.get(place));
         if newest.is_some_and(|value| revision_of(&value) == Some(revision)) {
             self.cache.put_memo(place, revision, memo);
+            // Who reads by the memo does not read the value, which would take as much room again.
+            self.cache.forget(place);
         }
     }
 
