@@ -32,9 +32,10 @@ pub(crate) async fn growth(sizes: &[usize]) -> anyhow::Result<()> {
             }
             let (ours, bare, bytes) = beside_echo(&kept, *customers).await?;
             let (cpu, echo) = (median(&ours.cpu), median(&bare.cpu));
-            let of_first = if read_before == "all" { cpu / *first.get_or_insert(cpu) } else { f64::NAN };
+            let of_first =
+                if read_before == "all" { format!("{:.2}", cpu / *first.get_or_insert(cpu)) } else { String::new() };
             println!(
-                "| {customers} | {read_before} | {bytes} | {cpu:.1} | {echo:.1} | {:.2} | {of_first:.2} | {:.0} | {started} | {} |",
+                "| {customers} | {read_before} | {bytes} | {cpu:.1} | {echo:.1} | {:.2} | {of_first} | {:.0} | {started} | {} |",
                 cpu / echo,
                 median(&ours.per_second),
                 kept.server.resident()? / 1_000_000,

@@ -40,7 +40,7 @@ impl App {
         if let Some(answer) = known.as_deref().and_then(|known| self.show_known(caller, read, how, known).transpose()) {
             return Ok((answer?, revision));
         }
-        let found = self.find_permitted(caller, customer, read).await?;
+        let found = self.find_or_take(caller, customer, read, known.as_deref()).await?;
         let lasting = how.lasting(&found);
         let segment = self.segment_of(caller, &found);
         let answer = how.answer(&lasting, segment, &found.profile.consents);

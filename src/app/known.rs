@@ -63,14 +63,27 @@ impl App {
     ) -> Result<(Found, Revision)> {
         let revision = self.check_read(read)?;
         let known = self.known(caller, customer, read);
-        if let Some(profile) = known.as_deref().and_then(|known| known.whole.clone()) {
-            caller.concern.is_about(profile.id);
-            return Ok((self.permit(caller, Found { profile, now: self.reading_time(read) }, read)?, revision));
+        let found = self.find_or_take(caller, customer, read, known.as_deref()).await?;
+        if known.as_ref().is_none_or(|known| known.whole.is_none()) {
+            let shown = known.and_then(|known| known.shown.clone());
+            self.remember(caller, &found.profile, read, Known { whole: Some(Arc::clone(&found.profile)), shown });
         }
-        let found = self.find_permitted(caller, customer, read).await?;
-        let shown = known.and_then(|known| known.shown.clone());
-        self.remember(caller, &found.profile, read, Known { whole: Some(Arc::clone(&found.profile)), shown });
         Ok((found, revision))
+    }
+
+    /// The customer, taken from what is known of them where that is the whole, and else read.
+    pub(super) async fn find_or_take(
+        &self,
+        caller: &Caller,
+        customer: &CustomerRef,
+        read: &Read,
+        known: Option<&Known>,
+    ) -> Result<Found> {
+        let Some(profile) = known.and_then(|known| known.whole.clone()) else {
+            return self.find_permitted(caller, customer, read).await;
+        };
+        caller.concern.is_about(profile.id);
+        self.permit(caller, Found { profile, now: self.reading_time(read) }, read)
     }
 
     /// The customer, where memory has the whole of them.

@@ -368,8 +368,12 @@ impl Index {
     ) {
         let place = Place::of(key);
         let layers = locks::read(&self.layers);
-        let newest = layers.get(key).cloned().or_else(|| self.cache.get(place));
-        if newest.is_some_and(|value| revision_of(&value) == Some(revision)) {
+        // Without a layer that has the key, the cache is never behind: neither a value in it nor a memo.
+        let newest = match layers.get(key).cloned().or_else(|| self.cache.get(place)) {
+            Some(value) => revision_of(&value),
+            None => self.cache.memo(place).map(|(made_of, _)| made_of),
+        };
+        if newest == Some(revision) {
             self.cache.put_memo(place, revision, memo);
             // Who reads by the memo does not read the value, which would take as much room again.
             self.cache.forget(place);
@@ -511,6 +515,8 @@ mod tests {
         reader.remember();
         remember(0, "of old");
         assert_eq!(reader.recall(), Some("of old"));
+        remember(0, "more of old");
+        assert_eq!(reader.recall(), Some("more of old"), "the memo before says what is there");
         reader.replace();
         assert_eq!(reader.recall(), None, "the new one is in a layer");
         reader.flush();
