@@ -19,11 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_server(false)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(descriptors.clone())?;
-    // Servers answer with the messages that clients read, except where a message is partly encoded already.
+    // Servers answer with the messages that clients read, except where a message is partly encoded already, and by a codec
+    // whose buffers are no larger than most messages.
     let served = out.join("served");
     fs::create_dir_all(&served)?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::rpc::codec::Codec")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .extern_path(".rapport.v1", "crate::rpc::pb")
         .extern_path(".rapport.v1.GetProfileResponse", "crate::rpc::shown::GetProfileResponse")

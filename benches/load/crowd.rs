@@ -15,17 +15,19 @@ const DAY: i64 = 86_400;
 const BATCH: usize = 1_000;
 const FILLERS: usize = 4;
 /// Purchases of a customer whose models are trained.
-const PURCHASES: usize = 4;
-/// Customers who leave by plan and by city alone, each for itself: a linear model knows all of that. Whether the others leave
-/// depends on both together, which only trees can know.
-pub(crate) const PLAIN: usize = 20_000;
+const PURCHASES: i64 = 4;
+/// Months in which a plain one may buy.
+const MONTHS: i64 = 8;
+/// Customers of whom trees know no more than a linear model, which is taken then: they buy by chance, and their plan says how
+/// late. Whether the others leave depends on plan and city together, which only trees can know.
+pub(crate) const PLAIN: usize = 2_000;
 
 /// What is known of a customer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Crowd {
     /// What the directory is called that is filled with them.
     pub(crate) name: &'static str,
-    /// Of how many events a customer's history is.
+    /// Of how many events a customer's history is at most.
     events: usize,
     history: fn(usize, i64) -> Vec<pb::Event>,
 }
@@ -33,7 +35,7 @@ pub(crate) struct Crowd {
 /// Customers of one purchase whose profiles take about 600 bytes in an answer.
 pub(crate) const PLACID: Crowd = Crowd { name: "placid", events: 2, history: placid };
 /// Customers who buy, and of whom some stop.
-pub(crate) const BUYERS: Crowd = Crowd { name: "buyers", events: PURCHASES + 1, history: buyer };
+pub(crate) const BUYERS: Crowd = Crowd { name: "buyers", events: MONTHS as usize + 1, history: buyer };
 
 impl Crowd {
     /// Sends what is known of some customers, and shows how far that is.
@@ -90,20 +92,26 @@ fn placid(of: usize, today: i64) -> Vec<pb::Event> {
 fn buyer(of: usize, today: i64) -> Vec<pb::Event> {
     let mut random = generator(of as u64);
     let (city, plan) = (of / 2 % 4, of % 2);
-    let share = if of < PLAIN { 25 + 20 * plan + 10 * (city % 2) } else { [20, 70][(city + plan) % 2] };
-    let left = random.gen_range(0..100) < share;
-    let gap = random.gen_range(10..40_i64);
-    let last = today - if left { random.gen_range(100..200) } else { random.gen_range(0..gap) } * DAY;
+    let ages: Vec<i64> = if of < PLAIN {
+        // In each month or not, whatever was before: more often with the better plan.
+        let buys = |_: &i64| random.gen_range(0..100) < 25 + 35 * plan;
+        let months: Vec<i64> = (0..MONTHS).rev().filter(buys).collect();
+        months.into_iter().map(|month| month * 30 + random.gen_range(0..30)).collect()
+    } else {
+        let left = random.gen_range(0..100) < [20, 70][(city + plan) % 2];
+        let gap = random.gen_range(10..40_i64);
+        let last = if left { random.gen_range(100..200) } else { random.gen_range(0..gap) };
+        (0..PURCHASES).rev().map(|number| last + number * gap).collect()
+    };
     let traits = [
         ("name", format!("Customer Number {of}")),
         ("city", ["Aachen", "Bremen", "Celle", "Dresden"][city].to_owned()),
         ("plan", ["basic", "pro"][plan].to_owned()),
     ];
-    let mut events = vec![event(of, format!("identify-{of}"), last - 200 * DAY, identify(&traits))];
-    for number in 0..PURCHASES {
-        let at = last - (PURCHASES - 1 - number) as i64 * gap * DAY;
+    let mut events = vec![event(of, format!("identify-{of}"), today - 400 * DAY, identify(&traits))];
+    for (number, age) in ages.into_iter().enumerate() {
         let purchase = purchase(of, number, random.gen_range(5.0..200.0));
-        events.push(event(of, format!("purchase-{of}-{number}"), at, purchase));
+        events.push(event(of, format!("purchase-{of}-{number}"), today - age * DAY, purchase));
     }
     events
 }

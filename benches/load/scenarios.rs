@@ -13,7 +13,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Client, Lap, Requests};
-use crate::crowd::{BUYERS, Crowd, PLAIN};
+use crate::crowd::{BUYERS, PLAIN};
 use crate::data;
 use crate::peer;
 use crate::process::{Process, make_key};
@@ -40,14 +40,6 @@ impl Filled {
         let began = Instant::now();
         data::fill(&filled.client, customers).await?;
         eprintln!("{customers} customers after {:.0?}", began.elapsed());
-        filled.settle().await?;
-        Ok(filled)
-    }
-
-    /// With some of a crowd.
-    async fn of(crowd: Crowd, customers: usize) -> anyhow::Result<Self> {
-        let filled = Self::empty("").await?;
-        crowd.send(&filled.client, 0..customers).await?;
         filled.settle().await?;
         Ok(filled)
     }
@@ -151,8 +143,13 @@ pub(crate) async fn reads(customers: usize, python: Option<&Path>) -> anyhow::Re
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     beside_echo(&filled, "GetProfile", &data::profiles(customers, 20_000)).await?;
     predictions(&filled, customers).await?;
-    let plain = Filled::of(BUYERS, PLAIN).await?;
-    predictions(&plain, PLAIN).await?;
+    // Of so few customers a linear model comes, which then answers about many.
+    let plain = Filled::empty("").await?;
+    BUYERS.send(&plain.client, 0..PLAIN).await?;
+    train(&plain).await?;
+    BUYERS.send(&plain.client, PLAIN..customers).await?;
+    plain.settle().await?;
+    ask_for_predictions(&plain, customers).await?;
     if let Some(python) = python {
         peer::predictions(python, customers).await?;
     }
@@ -162,10 +159,18 @@ pub(crate) async fn reads(customers: usize, python: Option<&Path>) -> anyhow::Re
 
 /// Predictions by the models that customers like these come to.
 async fn predictions(filled: &Filled, customers: usize) -> anyhow::Result<()> {
+    train(filled).await?;
+    ask_for_predictions(filled, customers).await
+}
+
+async fn train(filled: &Filled) -> anyhow::Result<()> {
     for kind in [pb::ModelKind::Segments, pb::ModelKind::Churn] {
         data::train(&filled.client, kind).await?;
     }
-    filled.settle().await?;
+    filled.settle().await
+}
+
+async fn ask_for_predictions(filled: &Filled, customers: usize) -> anyhow::Result<()> {
     let model = data::churn_model(&filled.client).await?;
     beside_echo(filled, &format!("Predict, {model}"), &data::predictions(customers, 20_000)).await?;
     beside_echo(filled, &format!("BatchPredict of 100, {model}"), &data::batches(customers, 300)).await

@@ -3,6 +3,7 @@
 mod access;
 mod admin_service;
 mod call;
+mod codec;
 mod connection;
 mod convert;
 mod credentials;
