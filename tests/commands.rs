@@ -1,5 +1,6 @@
 //! The commands as a user types them: what they print for programs, and the code that they end with.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow_sample.csv.gz");
 const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/retail/cdnow.toml");
 const ONLINE_RETAIL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mappings/online_retail.toml");
+const JSON_LINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mappings/template_json_lines.toml");
 
 fn rapport(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rapport")).args(arguments).output().expect("the program runs")
@@ -113,6 +115,59 @@ fn a_broken_line_is_reported_with_its_place_and_ends_only_a_strict_import() {
     assert_eq!(strict.status.code(), Some(1));
     let message = String::from_utf8_lossy(&strict.stderr).into_owned();
     assert!(message.contains("broken.csv line 3, column amount_usd") && !message.contains("private"), "{message}");
+}
+
+#[test]
+fn json_lines_are_imported_twice_without_a_change_and_stopped_by_a_broken_line_only_where_that_is_wanted() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("orders.jsonl.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for order in 0..3_000 {
+        let items =
+            r#"[{"sku": "a", "pieces": 2, "price": 1.50}, {"sku": "b", "pieces": 1, "price": 4, "category": "x"}]"#;
+        let start =
+            format!(r#"{{"order": {order}, "at": "2026-03-01T10:15:00Z", "customer": {{"id": "C{}"}}"#, order % 7);
+        let (paid, coupons) =
+            (order != 5, if order == 9 { r#"["private" 1]"#.to_owned() } else { format!("[{}]", order % 2) });
+        let email = if order == 0 { r#", "customer.email": "ann@example.com""# } else { "" };
+        let line = format!(r#"{start}{email}, "paid": {paid}, "items": {items}, "coupons": {coupons}}}"#);
+        writeln!(packed, "{line}").expect("in memory");
+    }
+    std::fs::write(&file, packed.finish().expect("in memory")).expect("written");
+    let (path, data_dir) = (file.to_str().expect("a path"), home.path().join("data"));
+    let further = ["--data-dir", data_dir.to_str().expect("a path"), "--output", "json"];
+    let import = |further: &[&str]| rapport(&[&["import", path, "--mapping", JSON_LINES], further].concat());
+
+    let first = json(&import(&further));
+    let read = ["lines", "imported", "broken"].map(|key| first["read"][key].clone());
+    assert_eq!(read, [3_000, 2_999, 1].map(Value::from));
+    // Every sound line has an order, where it is paid, a coupon and traits.
+    assert_eq!(first["events"]["accepted"], Value::from(3 * 2_999 - 1), "{first}");
+    let fault = &first["first_faults"][0];
+    assert_eq!((&fault["line"], &fault["file"]), (&Value::from(10), &Value::from("orders.jsonl.gz")));
+    assert!(fault["fault"].as_str().is_some_and(|fault| fault.starts_with("is not JSON at byte ")), "{fault}");
+    assert!(!first.to_string().contains("private"));
+    let second = json(&import(&further));
+    let events = ["accepted", "duplicate", "rejected"].map(|key| second["events"][key].clone());
+    assert_eq!(events, [0, 3 * 2_999 - 1, 0].map(Value::from));
+
+    let strict = import(&[&further[..], &["--strict"]].concat());
+    let message = String::from_utf8_lossy(&strict.stderr).into_owned();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(message.contains("orders.jsonl.gz line 10: is not JSON") && !message.contains("private"), "{message}");
+
+    // A mapping that names what no line has is refused, and a file that was cut off is no file that ends there.
+    let misfit = home.path().join("misfit.toml");
+    let text = std::fs::read_to_string(JSON_LINES).expect("shipped").replace("{items.sku}", "{items.number}");
+    std::fs::write(&misfit, text).expect("written");
+    let refused = rapport(&[&["import", path, "--mapping", misfit.to_str().expect("a path")], &further[..]].concat());
+    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+    let bytes = std::fs::read(&file).expect("readable");
+    std::fs::write(&file, &bytes[..bytes.len() - 9]).expect("written");
+    let cut = import(&further);
+    let message = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert_eq!(cut.status.code(), Some(1), "{message}");
+    assert!(message.contains("cannot be read after line"), "{message}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use rapport::cli::import::build::Built;
 use rapport::cli::import::feed::{Feed, Tally};
 use rapport::cli::import::mapping::Mapping;
-use rapport::cli::import::rows::Source;
+use rapport::cli::import::rows::Pace;
+use rapport::cli::import::sheet::Sheet;
+use rapport::cli::import::source::Source;
 use rapport::rpc::pb::event::Payload;
 use rapport::rpc::pb::{ContactKind, Event};
 
@@ -20,7 +22,8 @@ fn mapping(path: &str) -> Mapping {
 }
 
 fn read(source: Source, mapping: &Mapping) -> (Built, Tally) {
-    let mut feed = Feed::open(&source, mapping, 0, &Default::default()).expect("the mapping fits");
+    let sheet = Sheet::of(&source, mapping).expect("readable");
+    let mut feed = Feed::open(&sheet, mapping, 0, Pace::default()).expect("the mapping fits");
     let mut all = Built::default();
     while let Some(built) = feed.next_built().expect("readable") {
         all.events.extend(built.events);
@@ -80,6 +83,21 @@ fn the_template_works_as_it_stands_on_the_lines_that_it_shows() {
     };
     assert_eq!(purchase(&events[0]), (19.2, false, 2));
     assert_eq!(purchase(&events[2]), (7.5, true, 0));
+}
+
+#[test]
+fn the_template_for_json_lines_works_as_it_stands_on_the_lines_that_it_shows() {
+    let template = std::fs::read_to_string(examples().join("mappings/template_json_lines.toml")).expect("shipped");
+    let shown = template.lines().filter_map(|line| line.strip_prefix("#   {"));
+    let lines: String = shown.map(|line| format!("{{{line}\n")).collect();
+    assert_eq!(lines.lines().count(), 2);
+    let events = sample("mappings/template_json_lines.toml", &lines);
+    let ids: Vec<_> = events.iter().map(|event| event.event_id.as_str()).collect();
+    assert_eq!(ids, ["1001", "1001-SPRING", "1001-traits", "1002", "1002-traits"]);
+    let Some(Payload::Purchase(purchase)) = &events[0].payload else { panic!("not a purchase") };
+    assert_eq!((purchase.revenue, purchase.items.len()), (19.2, 2));
+    assert_eq!(purchase.items[0].category, "mugs");
+    assert_eq!(events[0].identifiers.len(), 2);
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod requests;
 
 use rapport::cli::import::feed::Feed;
 use rapport::cli::import::mapping::Mapping;
-use rapport::cli::import::rows::Source;
+use rapport::cli::import::rows::Pace;
+use rapport::cli::import::sheet::Sheet;
+use rapport::cli::import::source::Source;
 use rapport::domain::profile::State;
 use rapport::domain::time::Timestamp;
 use rapport::models::artifact::{self, Model};
@@ -77,7 +79,7 @@ pub fn vault(bytes: &[u8]) {
     rapport::store::embedded::fuzzing::vault(bytes);
 }
 
-/// A CSV file, imported by a mapping that is right.
+/// A file of CSV or of JSON lines, imported by a mapping that is right.
 pub fn csv(bytes: &[u8]) {
     let mapping = Mapping::parse("mapping.toml", MAPPING).expect("a mapping");
     read(&mapping, bytes);
@@ -96,7 +98,8 @@ pub fn mapping(bytes: &[u8]) {
 
 fn read(mapping: &Mapping, bytes: &[u8]) {
     let source = Source::Embedded { name: "fuzzed.csv", bytes: bytes.to_vec().into() };
-    let Ok(mut feed) = Feed::open(&source, mapping, 0, &Default::default()) else { return };
+    let Ok(sheet) = Sheet::of(&source, mapping) else { return };
+    let Ok(mut feed) = Feed::open(&sheet, mapping, 0, Pace::default()) else { return };
     while let Ok(Some(_)) = feed.next_built() {}
 }
 

@@ -21,7 +21,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Import sample data, train on it, show what came of it, and serve it
     Demo(DemoArgs),
-    /// Send the lines of CSV files as events, as a mapping file says
+    /// Send the lines of CSV or JSON lines files as events, as a mapping file says
     Import(ImportArgs),
     /// Train a model and show its card
     Train(TrainArgs),
@@ -74,7 +74,7 @@ pub struct DemoArgs {
 /// `rapport import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// CSV files, plain or gzip, all of the same mapping
+    /// Files of CSV or JSON lines, plain or gzip, all of the same mapping
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How columns become events; copy examples/mappings/template.toml

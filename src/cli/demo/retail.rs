@@ -9,7 +9,7 @@ use crate::cli::args::EndAt;
 use crate::cli::import::command::{self, Shift};
 use crate::cli::import::job::{Imported, Job};
 use crate::cli::import::mapping::Mapping;
-use crate::cli::import::rows::Source;
+use crate::cli::import::source::Source;
 use crate::cli::json;
 use crate::cli::session::Session;
 
@@ -38,9 +38,9 @@ const FILES: [Source; 2] = [
 /// When the server refuses to go on.
 pub async fn import(session: &Session) -> anyhow::Result<(Shift, Imported)> {
     let mapping = Mapping::parse("cdnow.toml", MAPPING)?;
-    let sources = FILES.to_vec();
-    let shift = command::shift(&sources, &mapping, EndAt::Now)?;
-    let job = Job { sources, mapping, shift_micros: shift.micros(), strict: true };
+    let sheets = command::open(&FILES, &mapping)?;
+    let shift = command::shift(&sheets, &mapping, EndAt::Now)?;
+    let job = Job { sheets, mapping, shift_micros: shift.micros(), strict: true };
     let imported = job.run(session, "import CDNOW into retail").await?;
     Ok((shift, imported))
 }

@@ -1,13 +1,17 @@
 //! Where the cells are that a mapping names, and how they are read while a line is at hand.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use super::asked::Asked;
 use super::join::Table;
+use super::json_lines::List;
 use super::mapping::CsvSpec;
 use super::rows::Row;
+use super::sheet::Sheet;
 
 /// Where a named cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +22,13 @@ pub enum Cell {
     Joined {
         /// Which table.
         table: usize,
+        /// Which column.
+        column: usize,
+    },
+    /// In an element of a list in the line, by the list's and the column's position.
+    Listed {
+        /// Which list.
+        list: usize,
         /// Which column.
         column: usize,
     },
@@ -34,18 +45,26 @@ pub enum Lines {
     OfGroup,
     /// The lines of a joined file that have the key of the line at hand.
     OfTable(usize),
+    /// The elements of a list in the line at hand.
+    OfList(usize),
 }
 
 /// Everything that has columns: the main file and the joined ones.
+#[derive(Default)]
 pub struct Columns {
     file: Arc<str>,
     header: Vec<String>,
+    lists: Vec<List>,
+    /// What the file has, for messages.
+    known: String,
     tables: Vec<Table>,
     /// For each table the cell that holds its key.
     keys: Vec<Cell>,
     unknown: Vec<String>,
     /// True where numbers are written `1,5`.
     pub decimal_comma: bool,
+    /// Collects what is asked for, where nothing else is known and everything is found.
+    asked: Option<RefCell<Asked>>,
 }
 
 impl Columns {
@@ -53,10 +72,16 @@ impl Columns {
     ///
     /// # Errors
     /// When a table's key is no column of the main file or of an earlier table.
-    pub fn new(file: Arc<str>, header: Vec<String>, tables: Vec<Table>, csv: &CsvSpec) -> anyhow::Result<Self> {
-        let unknown = csv.unknown.clone();
-        let mut columns =
-            Self { file, header, tables: Vec::new(), keys: Vec::new(), unknown, decimal_comma: csv.decimal_comma };
+    pub fn new(sheet: &Sheet, tables: Vec<Table>, csv: &CsvSpec) -> anyhow::Result<Self> {
+        let mut columns = Self {
+            file: sheet.file().clone(),
+            header: sheet.header().to_vec(),
+            lists: sheet.lists().to_vec(),
+            known: sheet.known().to_owned(),
+            unknown: csv.unknown.clone(),
+            decimal_comma: csv.decimal_comma,
+            ..Self::default()
+        };
         for table in tables {
             let key = columns.find(&table.with).with_context(|| format!("join `{}`", table.name))?;
             columns.keys.push(key);
@@ -65,16 +90,36 @@ impl Columns {
         Ok(columns)
     }
 
+    /// Columns of which any can be found, and which remember those that were; there is nothing to read in them.
+    pub fn of_anything() -> Self {
+        Self { asked: Some(RefCell::default()), ..Self::default() }
+    }
+
+    /// What was looked up in [`Self::of_anything`].
+    pub fn into_asked(self) -> Asked {
+        self.asked.map(RefCell::into_inner).unwrap_or_default()
+    }
+
     /// The main file's name.
     pub fn file(&self) -> &Arc<str> {
         &self.file
     }
 
-    /// The cell that a mapping calls `name`: a column, `join.column`, or where no column has that name `row` or `file`.
+    /// The cell that a mapping calls `name`: a column, one of a list's elements, `join.column`, or where no column has
+    /// that name `row` or `file`.
     ///
     /// # Errors
     /// When there is none; the error lists what there is.
     pub fn find(&self, name: &str) -> anyhow::Result<Cell> {
+        if let Some(asked) = &self.asked {
+            asked.borrow_mut().cells.insert(name.to_owned());
+            return Ok(Cell::RowNumber);
+        }
+        let position = |list: &List| list.header.iter().position(|column| column == name);
+        let mut lists = self.lists.iter().enumerate();
+        if let Some((list, column)) = lists.find_map(|(list, of)| Some((list, position(of)?))) {
+            return Ok(Cell::Listed { list, column });
+        }
         if let Some(position) = self.header.iter().position(|column| column == name) {
             return Ok(Cell::Main(position));
         }
@@ -83,33 +128,41 @@ impl Columns {
             let header = &self.tables[table].header;
             let column = header.iter().position(|known| known == column);
             let missing =
-                || format!("{} has no column `{name}`; it has {}", self.tables[table].file, header.join(", "));
+                || format!("{} has no column `{name}`; {}", self.tables[table].file, self.tables[table].known);
             return Ok(Cell::Joined { table, column: column.with_context(missing)? });
         }
         match name {
             "row" => Ok(Cell::RowNumber),
             "file" => Ok(Cell::FileName),
-            _ => bail!("{} has no column `{name}`; it has {}", self.file, self.header.join(", ")),
+            _ => bail!("{} has no column `{name}`; {}", self.file, self.known),
         }
     }
 
-    /// The lines that a mapping calls `name`: `line`, or a join with `many`.
+    /// The lines that a mapping calls `name`: `line`, a join with `many`, or a list in the line.
     ///
     /// # Errors
     /// When there are none.
     pub fn find_lines(&self, name: &str) -> anyhow::Result<Lines> {
-        match self.table(name) {
-            _ if name == "line" => Ok(Lines::OfGroup),
-            Some(table) if self.tables[table].many => Ok(Lines::OfTable(table)),
-            Some(_) => bail!("the join `{name}` has one line for each key; mark it `many` to range over it"),
-            None => bail!("`{name}` is neither `line` nor the name of a join"),
+        if name == "line" {
+            return Ok(Lines::OfGroup);
+        }
+        if let Some(asked) = &self.asked {
+            asked.borrow_mut().lines.insert(name.to_owned());
+            return Ok(Lines::OfList(0));
+        }
+        match (self.table(name), self.lists.iter().position(|list| list.name == name)) {
+            (Some(table), _) if self.tables[table].many => Ok(Lines::OfTable(table)),
+            (Some(_), _) => bail!("the join `{name}` has one line for each key; mark it `many` to range over it"),
+            (None, Some(list)) => Ok(Lines::OfList(list)),
+            (None, None) => bail!("`{name}` is neither `line` nor a join nor a list in {}", self.file),
         }
     }
 
-    /// True for a cell of a table with several lines for a key, which only `over` and `each` can tell apart.
-    pub fn is_of_many(&self, cell: Cell) -> Option<usize> {
+    /// The lines that a cell belongs to where there are several, which only `over` and `each` can tell apart.
+    pub fn is_of_many(&self, cell: Cell) -> Option<Lines> {
         match cell {
-            Cell::Joined { table, .. } if self.tables[table].many => Some(table),
+            Cell::Listed { list, .. } => Some(Lines::OfList(list)),
+            Cell::Joined { table, .. } if self.tables[table].many => Some(Lines::OfTable(table)),
             Cell::Joined { table, .. } => self.is_of_many(self.keys[table]),
             _ => None,
         }
@@ -122,6 +175,7 @@ impl Columns {
             Cell::Joined { table, column } => {
                 format!("{}.{}", self.tables[table].name, self.tables[table].header[column])
             }
+            Cell::Listed { list, column } => self.lists[list].header[column].clone(),
             Cell::RowNumber => "row".to_owned(),
             Cell::FileName => "file".to_owned(),
         }
@@ -131,7 +185,7 @@ impl Columns {
     /// it would be another one than the event of the mended file.
     pub fn damaged(&self, scope: &Scope<'_>) -> Vec<(Cell, &str)> {
         let leads = |(table, key): &(&Table, &Cell)| {
-            let lines = self.is_of_many(**key).map(Lines::OfTable);
+            let lines = self.is_of_many(**key);
             let scopes = lines.map_or_else(|| vec![*scope], |lines| scope.over(lines));
             scopes.iter().filter_map(|scope| scope.cell(**key)).any(|key| table.is_damaged(key))
         };
@@ -161,7 +215,7 @@ impl Line {
     }
 }
 
-/// What can be read at a moment: the columns, a line, its group and perhaps one line of a joined file.
+/// What can be read at a moment: the columns, a line, its group and perhaps one line of a joined file or one element.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// Where the cells are.
@@ -170,8 +224,8 @@ pub struct Scope<'a> {
     pub line: &'a Line,
     /// The lines of its group, itself included.
     pub group: &'a [Line],
-    /// The line of a joined file that is ranged over.
-    pub at: Option<(usize, u32)>,
+    /// The line of a joined file, or the element of a list, that is ranged over.
+    pub at: Option<(Lines, u32)>,
 }
 
 impl<'a> Scope<'a> {
@@ -183,10 +237,17 @@ impl<'a> Scope<'a> {
             Cell::FileName => &self.columns.file,
             Cell::Joined { table, column } => {
                 let line = match self.at {
-                    Some((at, line)) if at == table => line,
+                    Some((Lines::OfTable(at), line)) if at == table => line,
                     _ => *self.lines_of(table).first()?,
                 };
                 self.columns.tables[table].line(line)?.get(column)?.trim()
+            }
+            Cell::Listed { list, column } => {
+                let element = match self.at {
+                    Some((Lines::OfList(at), element)) if at == list => element,
+                    _ => 0,
+                };
+                self.line.row.lists.get(list)?.get(element as usize)?.get(column)?.trim()
             }
         };
         (!text.is_empty() && !self.columns.unknown.iter().any(|unknown| unknown == text)).then_some(text)
@@ -199,10 +260,12 @@ impl<'a> Scope<'a> {
 
     /// The scopes of several lines, in order.
     pub fn over(&self, lines: Lines) -> Vec<Self> {
+        let at = |line| Self { at: Some((lines, line)), ..*self };
         match lines {
             Lines::OfGroup => self.group.iter().map(|line| Self { line, ..*self }).collect(),
-            Lines::OfTable(table) => {
-                self.lines_of(table).iter().map(|line| Self { at: Some((table, *line)), ..*self }).collect()
+            Lines::OfTable(table) => self.lines_of(table).iter().copied().map(at).collect(),
+            Lines::OfList(list) => {
+                (0..).zip(self.line.row.lists.get(list).into_iter().flatten()).map(|(element, _)| at(element)).collect()
             }
         }
     }

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::feed::latest_time;
+use super::feed::{Feed, latest_time};
 use super::job::{Imported, Job};
 use super::mapping::Mapping;
-use super::rows::Source;
+use super::rows::Pace;
+use super::sheet::Sheet;
+use super::source::Source;
 use crate::cli::args::{EndAt, ImportArgs, Output};
 use crate::cli::run::Refusal;
 use crate::cli::session::{Session, Target};
@@ -49,14 +51,14 @@ pub async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let text = text.map_err(|error| Refusal::of(&error))?;
     let mapping = Mapping::parse(&name, &text).map_err(|error| Refusal::of(&error))?;
     let sources: Vec<Source> = args.files.iter().cloned().map(Source::File).collect();
-    check(&sources, &mapping).map_err(|error| Refusal::of(&error))?;
-    let shift = args.end_at.map(|end| shift(&sources, &mapping, end)).transpose()?;
+    let sheets = open(&sources, &mapping).map_err(|error| Refusal::of(&error))?;
+    let shift = args.end_at.map(|end| shift(&sheets, &mapping, end)).transpose()?;
     if let (Some(shift), Output::Text) = (&shift, args.output) {
         println!("{}; --end-at {} sends the same events again", shift.sentence(), shift.latest_time);
     }
     let shift_micros = shift.as_ref().map_or(0, |shift| shift.micros);
     let session = Session::open(&Target::from(&args.target), &args.target.workspace).await?;
-    let job = Job { sources, mapping, shift_micros, strict: args.strict };
+    let job = Job { sheets, mapping, shift_micros, strict: args.strict };
     let imported = job.run(&session, &format!("import into {}", args.target.workspace)).await;
     session.close().await?;
     let imported = imported?;
@@ -70,20 +72,25 @@ pub async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens every file once, so that a mapping that does not fit is a refusal before anything is sent.
-fn check(sources: &[Source], mapping: &Mapping) -> anyhow::Result<()> {
-    for source in sources {
-        super::feed::Feed::open(source, mapping, 0, &Default::default())?;
-    }
-    Ok(())
+/// Holds the mapping against every file, so that one that does not fit is a refusal before anything is sent.
+///
+/// # Errors
+/// When a file cannot be read or the mapping does not fit it.
+pub fn open(sources: &[Source], mapping: &Mapping) -> anyhow::Result<Vec<Sheet>> {
+    let open = |source| {
+        let sheet = Sheet::of(source, mapping)?;
+        Feed::open(&sheet, mapping, 0, Pace::default())?;
+        Ok(sheet)
+    };
+    sources.iter().map(open).collect()
 }
 
 /// The offset that brings the latest time of all files to `end`; to `now`, as near as whole days come to it.
 ///
 /// # Errors
 /// When the files hold no time at all.
-pub fn shift(sources: &[Source], mapping: &Mapping, end: EndAt) -> anyhow::Result<Shift> {
-    let latest = latest_time(sources, mapping)?;
+pub fn shift(sheets: &[Sheet], mapping: &Mapping, end: EndAt) -> anyhow::Result<Shift> {
+    let latest = latest_time(sheets, mapping)?;
     let latest = latest.ok_or_else(|| Refusal("--end-at: no event of these files has a time to move".to_owned()))?;
     let end = match end {
         // By whole days, so that times of day stay what they were and nothing depends on when the import runs.

@@ -71,11 +71,8 @@ impl Compiler<'_> {
     /// As [`Self::text`].
     pub fn cell(&self, name: &str, key: &str, over: Option<Lines>) -> anyhow::Result<Cell> {
         let cell = self.columns.find(name).with_context(|| key.to_owned())?;
-        if let Some(table) = self.columns.is_of_many(cell) {
-            ensure!(
-                over == Some(Lines::OfTable(table)),
-                "{key}: `{name}` has several lines; range over them by `over` or `each`"
-            );
+        if let Some(lines) = self.columns.is_of_many(cell) {
+            ensure!(over == Some(lines), "{key}: `{name}` has several lines; range over them by `over` or `each`");
         }
         Ok(cell)
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Fault {
     /// The file.
     pub file: Arc<str>,
-    /// The line on which the row begins, the header being line 1.
+    /// The line on which the row begins, the first of the file being line 1.
     pub line: u64,
     /// The column, where the fault lies in one.
     pub column: Option<String>,

@@ -1,22 +1,21 @@
 //! One file from its first line to its last: rows, joins and the builder put together.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
 use super::build::{Builder, Built};
 use super::columns::Columns;
 use super::fault::{Fault, Notes};
 use super::join::Table;
-use super::mapping::{CsvSpec, Mapping};
+use super::mapping::Mapping;
 use super::plan;
-use super::rows::{Rows, Source};
+use super::rows::{Pace, Rows};
+use super::sheet::Sheet;
 
 /// The events of one file, line by line.
 pub struct Feed {
-    rows: Rows,
+    sheet: Sheet,
+    pace: Pace,
+    /// Nothing until the first line is asked for.
+    rows: Option<Rows>,
     builder: Builder,
-    /// What is looked through once before the first line is taken.
-    look_ahead: Option<(Source, CsvSpec)>,
     lines: u64,
     /// Faults of the joined files, reported with the first line.
     early: Vec<Fault>,
@@ -53,26 +52,17 @@ impl Tally {
 }
 
 impl Feed {
-    /// Opens a file and everything that it is joined with; all times are moved by `shift_micros`, and the bytes that
-    /// are read from the file are added to `read_bytes`.
+    /// Brings a file together with a mapping and everything that it is joined with; all times are moved by
+    /// `shift_micros`.
     ///
     /// # Errors
-    /// When a file cannot be read or the mapping does not fit it.
-    pub fn open(
-        source: &Source,
-        mapping: &Mapping,
-        shift_micros: i64,
-        read_bytes: &Arc<AtomicU64>,
-    ) -> anyhow::Result<Self> {
+    /// When a joined file cannot be read or the mapping does not fit.
+    pub fn open(sheet: &Sheet, mapping: &Mapping, shift_micros: i64, pace: Pace) -> anyhow::Result<Self> {
         let mut early = Vec::new();
-        let load = |join| Table::load(join, &source.folder(), &mapping.csv, &mut early);
-        let tables = mapping.join.iter().map(load).collect::<anyhow::Result<_>>()?;
-        let rows = Rows::open(source, &mapping.csv, read_bytes.clone())?;
-        let columns = Columns::new(rows.file().clone(), rows.header().to_vec(), tables, &mapping.csv)?;
+        let tables = Table::load_all(mapping, &sheet.source().folder(), &mut early)?;
+        let columns = Columns::new(sheet, tables, &mapping.csv)?;
         let builder = Builder::new(mapping, columns, shift_micros)?;
-        let again = (source.clone(), mapping.csv.clone());
-        let look_ahead = builder.needs_look_ahead().then_some(again);
-        Ok(Self { rows, builder, look_ahead, lines: 0, early, ended: false })
+        Ok(Self { sheet: sheet.clone(), pace, rows: None, builder, lines: 0, early, ended: false })
     }
 
     /// What the next line became, or the end of the file; nothing after that.
@@ -83,10 +73,14 @@ impl Feed {
         if self.ended {
             return Ok(None);
         }
-        if let Some((source, csv)) = self.look_ahead.take() {
-            self.look_through(&source, &csv)?;
+        if self.rows.is_none() {
+            self.look_through()?;
         }
-        let next = self.rows.next_row()?;
+        let rows = match &mut self.rows {
+            Some(rows) => rows,
+            rows => rows.insert(self.sheet.rows(&self.pace)?),
+        };
+        let next = rows.next_row()?;
         self.lines += u64::from(next.is_some());
         let mut built = match next {
             Some(Ok(row)) => self.builder.push(row),
@@ -100,9 +94,13 @@ impl Feed {
         Ok(Some(built))
     }
 
-    /// Shows every line to the builder; the progress bar does not count it.
-    fn look_through(&mut self, source: &Source, csv: &CsvSpec) -> anyhow::Result<()> {
-        let mut rows = Rows::open(source, csv, Arc::default())?;
+    /// Shows every line to the builder where it must know them all before it takes the first; the progress bar does not
+    /// count that.
+    fn look_through(&mut self) -> anyhow::Result<()> {
+        if !self.builder.needs_look_ahead() {
+            return Ok(());
+        }
+        let mut rows = self.sheet.rows(&Pace { read_bytes: Default::default(), ..self.pace })?;
         while let Some(row) = rows.next_row()? {
             self.builder.look_ahead(row.unwrap_or_else(|damaged| damaged.row));
         }
@@ -122,10 +120,10 @@ impl Feed {
 ///
 /// # Errors
 /// When a file cannot be read or the mapping does not fit it.
-pub fn latest_time(sources: &[Source], mapping: &Mapping) -> anyhow::Result<Option<i64>> {
+pub fn latest_time(sheets: &[Sheet], mapping: &Mapping) -> anyhow::Result<Option<i64>> {
     let mut latest = None;
-    for source in sources {
-        let mut feed = Feed::open(source, mapping, 0, &Arc::default())?;
+    for sheet in sheets {
+        let mut feed = Feed::open(sheet, mapping, 0, Pace::default())?;
         while let Some(built) = feed.next_built()? {
             let times = built.events.iter().filter_map(|outgoing| outgoing.event.original_time.as_ref());
             latest = latest.max(times.map(plan::micros).max());

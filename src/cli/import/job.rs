@@ -10,8 +10,9 @@ use super::fault::Fault;
 use super::feed::{Feed, Tally};
 use super::mapping::Mapping;
 use super::outcome::Outcome;
-use super::rows::Source;
+use super::rows::Pace;
 use super::sender::{Inlet, Sender};
+use super::sheet::Sheet;
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::session::Session;
@@ -24,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What is imported, and how.
 pub struct Job {
     /// The files.
-    pub sources: Vec<Source>,
+    pub sheets: Vec<Sheet>,
     /// What they become.
     pub mapping: Mapping,
     /// How far all times are moved.
@@ -60,8 +61,8 @@ impl Job {
     /// When a file cannot be read, the mapping does not fit, or the server refuses to go on.
     pub async fn run(self, session: &Session, label: &str) -> anyhow::Result<Imported> {
         let mut total = 0;
-        for source in &self.sources {
-            total += source.bytes()?;
+        for sheet in &self.sheets {
+            total += sheet.source().bytes()?;
         }
         let read_bytes = Arc::new(AtomicU64::new(0));
         let sender = Sender { client: session.events(), strict: self.strict, answered: Arc::default() };
@@ -88,8 +89,9 @@ impl Job {
 
     fn read(&self, inlet: &Inlet, read_bytes: &Arc<AtomicU64>) -> anyhow::Result<Reading> {
         let mut reading = Reading::default();
-        for source in &self.sources {
-            let mut feed = Feed::open(source, &self.mapping, self.shift_micros, read_bytes)?;
+        for sheet in &self.sheets {
+            let pace = Pace { read_bytes: read_bytes.clone(), ..Pace::default() };
+            let mut feed = Feed::open(sheet, &self.mapping, self.shift_micros, pace)?;
             let done = self.read_file(&mut feed, inlet, &mut reading)?;
             reading.tally.add(&feed.tally());
             if !done {

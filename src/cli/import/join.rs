@@ -7,9 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use csv::StringRecord;
 
+use super::asked::Asked;
 use super::fault::Fault;
-use super::mapping::{CsvSpec, JoinSpec};
-use super::rows::{Rows, Source};
+use super::mapping::{JoinSpec, Mapping};
+use super::rows::Pace;
+use super::sheet::Sheet;
+use super::source::Source;
 
 /// Names that mean something else where a join's name could stand.
 const RESERVED: [&str; 3] = ["line", "row", "file"];
@@ -22,6 +25,8 @@ pub struct Table {
     pub file: Arc<str>,
     /// The names of its columns.
     pub header: Vec<String>,
+    /// What columns it has, for messages.
+    pub known: String,
     /// The name of the key's column in the file that looks it up.
     pub with: String,
     /// Whether a key may have several lines.
@@ -33,27 +38,39 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a joined file; broken lines are reported in `faults` and left out.
+    /// Reads all joined files of a mapping; broken lines are reported in `faults` and left out.
     ///
     /// # Errors
-    /// When the file cannot be read, has no such column or the join's name is taken.
-    pub fn load(join: &JoinSpec, folder: &Path, csv: &CsvSpec, faults: &mut Vec<Fault>) -> anyhow::Result<Self> {
-        ensure!(!RESERVED.contains(&join.name.as_str()), "join: the name `{}` has a meaning of its own", join.name);
-        let source = Source::File(folder.join(&join.file));
-        let mut rows = Rows::open(&source, csv, Arc::default()).with_context(|| format!("join `{}`", join.name))?;
-        let header = rows.header().to_vec();
-        let key = header.iter().position(|name| *name == join.on);
-        let key = key.with_context(|| format!("join `{}`: {} has no column `{}`", join.name, rows.file(), join.on))?;
+    /// When a file cannot be read, has no such column or the join's name is taken.
+    pub fn load_all(mapping: &Mapping, folder: &Path, faults: &mut Vec<Fault>) -> anyhow::Result<Vec<Self>> {
+        let asked = Asked::of(mapping)?;
+        let load = |join: &JoinSpec| {
+            let name = &join.name;
+            ensure!(!RESERVED.contains(&name.as_str()), "join: the name `{name}` has a meaning of its own");
+            let source = Source::File(folder.join(&join.file));
+            let sheet = Sheet::open(&source, &mapping.csv, &asked.of_join(join));
+            Self::load(join, &sheet.with_context(|| format!("join `{name}`"))?, faults)
+        };
+        mapping.join.iter().map(load).collect()
+    }
+
+    fn load(join: &JoinSpec, sheet: &Sheet, faults: &mut Vec<Fault>) -> anyhow::Result<Self> {
+        let key = sheet.header().iter().position(|name| *name == join.on);
+        let key = key.with_context(|| {
+            format!("join `{}`: {} has no column `{}`; {}", join.name, sheet.file(), join.on, sheet.known())
+        })?;
         let mut table = Self {
             name: join.name.clone(),
-            file: rows.file().clone(),
-            header,
+            file: sheet.file().clone(),
+            header: sheet.header().to_vec(),
+            known: sheet.known().to_owned(),
             with: join.with.clone().unwrap_or_else(|| join.on.clone()),
             many: join.many,
             lines: Vec::new(),
             by_key: HashMap::new(),
             damaged: HashSet::new(),
         };
+        let mut rows = sheet.rows(&Pace::default())?;
         while let Some(row) = rows.next_row()? {
             match row {
                 Ok(row) => table.add(row.record, key, row.line, faults),

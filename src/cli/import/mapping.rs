@@ -1,4 +1,4 @@
-//! What a mapping file says: how the columns of a CSV file become events.
+//! What a mapping file says: how the columns of a file become events.
 //!
 //! The keys below `[event.<payload>]` are the fields of the payload in `rapport/v1/event.proto`. A key that we do not
 //! know is an error: a misspelt one would be a column that silently never arrives. `examples/mappings/template.toml`
@@ -18,7 +18,7 @@ use super::value::{Conditions, OneOrMany, ValueSpec};
 pub struct Mapping {
     /// The `source` of every event: the system that the file comes from.
     pub source: String,
-    /// How the file is written.
+    /// How cells are written.
     #[serde(default)]
     pub csv: CsvSpec,
     /// When events happened, unless an event says otherwise.
@@ -37,7 +37,7 @@ pub struct Mapping {
     pub event: Vec<EventSpec>,
 }
 
-/// How a CSV file is written.
+/// How the cells of a file are written; of JSON lines too, but for the delimiter.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvSpec {
@@ -107,7 +107,7 @@ pub struct EventSpec {
     pub event_id: Template,
     /// When the line becomes this event; without it, always.
     pub when: Option<Conditions>,
-    /// The joined file of which every line becomes an event.
+    /// The joined file of which every line, or the list of which every element, becomes an event.
     pub each: Option<String>,
     /// When it happened, where that differs from the mapping's `[time]`; keys that are absent are taken from there.
     pub time: Option<TimeSpec>,
@@ -190,7 +190,7 @@ pub struct PurchaseSpec {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemsSpec {
-    /// `line` for the lines of a group, or a join with `many`; without it, the line itself is the only item.
+    /// `line` for the lines of a group, a join with `many`, or a list in the line; without it, the line itself is the only item.
     pub over: Option<String>,
     /// The product's number.
     pub product_id: Option<ValueSpec>,

@@ -1,10 +1,14 @@
-//! From a mapping and the text of a CSV file to events and faults.
+//! From a mapping and the text of a file to events and faults.
+
+mod json_lines;
 
 use super::build::Built;
 use super::command::shift;
 use super::feed::{Feed, Tally, latest_time};
 use super::mapping::Mapping;
-use super::rows::Source;
+use super::rows::Pace;
+use super::sheet::Sheet;
+use super::source::Source;
 use crate::cli::args::EndAt;
 use crate::cli::clock;
 use crate::rpc::pb;
@@ -51,9 +55,13 @@ fn source(text: &str) -> Source {
     Source::Embedded { name: "shop.csv", bytes: text.to_owned().into_bytes().into() }
 }
 
+fn open(source: &Source, mapping: &Mapping, shift_micros: i64) -> anyhow::Result<Feed> {
+    Feed::open(&Sheet::of(source, mapping)?, mapping, shift_micros, Pace::default())
+}
+
 fn run(mapping: &str, text: &str) -> (Built, Tally) {
     let mapping = Mapping::parse("mapping", mapping).expect("well-formed mapping");
-    let mut feed = Feed::open(&source(text), &mapping, 0, &Default::default()).expect("mapping fits");
+    let mut feed = open(&source(text), &mapping, 0).expect("mapping fits");
     let mut all = Built::default();
     while let Some(built) = feed.next_built().expect("readable") {
         all.events.extend(built.events);
@@ -64,7 +72,7 @@ fn run(mapping: &str, text: &str) -> (Built, Tally) {
 
 fn refusal(mapping: &str, header: &str) -> String {
     let mapping = Mapping::parse("mapping", mapping).expect("well-formed mapping");
-    let error = Feed::open(&source(header), &mapping, 0, &Default::default()).err().expect("does not fit");
+    let error = open(&source(header), &mapping, 0).err().expect("does not fit");
     format!("{error:#}")
 }
 
@@ -231,9 +239,10 @@ fn all_times_move_by_one_offset() {
     let rows = "1,a,2,2011-06-01 09:00,1.5,ann\n2,b,1,2011-06-03 10:00,4,ann\n";
     let text = format!("{SHOP_HEADER}{rows}");
     let mapping = Mapping::parse("mapping", SHOP).expect("well-formed");
-    let latest = latest_time(&[source(&text)], &mapping).expect("readable").expect("dated");
+    let sheet = Sheet::of(&source(&text), &mapping).expect("fits");
+    let latest = latest_time(std::slice::from_ref(&sheet), &mapping).expect("readable").expect("dated");
     assert_eq!(latest, 1_307_091_600_000_000);
-    let mut feed = Feed::open(&source(&text), &mapping, 7_000_000, &Default::default()).expect("fits");
+    let mut feed = Feed::open(&sheet, &mapping, 7_000_000, Pace::default()).expect("fits");
     let mut seconds = Vec::new();
     while let Some(built) = feed.next_built().expect("readable") {
         seconds.extend(built.events.iter().map(|out| out.event.original_time.expect("dated").seconds));
@@ -245,7 +254,8 @@ fn all_times_move_by_one_offset() {
 fn times_that_end_now_are_moved_by_whole_days_and_not_beyond_now() {
     let text = format!("{SHOP_HEADER}1,a,2,2011-06-01 09:00,1.5,ann\n");
     let mapping = Mapping::parse("mapping", SHOP).expect("well-formed");
-    let moved = shift(&[source(&text)], &mapping, EndAt::Now).expect("dated");
+    let sheet = Sheet::of(&source(&text), &mapping).expect("fits");
+    let moved = shift(&[sheet], &mapping, EndAt::Now).expect("dated");
     assert_eq!(moved.micros() % 86_400_000_000, 0);
     assert!(moved.latest_time.ends_with("T08:00:00Z"), "{}", moved.latest_time);
     let left = clock::now_micros() - (1_306_915_200_000_000 + moved.micros());
@@ -447,7 +457,7 @@ fn joined_files_are_looked_up_by_key_and_ranged_over() {
     "#;
     let mapping = Mapping::parse("mapping", mapping).expect("well-formed");
     let source = Source::File(folder.path().join("orders.csv"));
-    let mut feed = Feed::open(&source, &mapping, 0, &Default::default()).expect("fits");
+    let mut feed = open(&source, &mapping, 0).expect("fits");
     let first = feed.next_built().expect("readable").expect("a line");
     assert_eq!(first.events.len(), 3);
     // What is wrong with a joined file is told with the first line of the main one.

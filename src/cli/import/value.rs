@@ -74,7 +74,7 @@ pub struct ValueTable {
     pub value: Option<Template>,
     /// Instead of `value`: the product of these cells.
     pub multiply: Option<Vec<Template>>,
-    /// Sums the number over the lines of the group (`line`) or of a join with `many`.
+    /// Sums the number over the lines of the group (`line`), of a join with `many`, or over the elements of a list.
     pub over: Option<String>,
     /// How much the number has grown since the line before with the same cell in this column; from 0 on the first.
     pub increase_within: Option<String>,
