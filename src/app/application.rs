@@ -3,6 +3,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::audit::Gathering;
+use super::combiner::Combiner;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::failed_looks::FailedLooks;
@@ -33,6 +34,7 @@ pub struct Parts {
     pub(super) failed_looks: FailedLooks,
     pub(super) resolvers: Resolvers,
     pub(super) lanes: Lanes,
+    pub(super) combiner: Combiner,
     pub(super) refusals: Refusals,
     pub(super) kept_settings: AllKeptSettings,
     pub(super) event_counts: EventCounts,
@@ -74,6 +76,7 @@ impl App {
             failed_looks: FailedLooks::default(),
             resolvers: Resolvers::default(),
             lanes: Lanes::default(),
+            combiner: Combiner::default(),
             refusals: Refusals::default(),
             kept_settings: AllKeptSettings::default(),
             event_counts: EventCounts::default(),

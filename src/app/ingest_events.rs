@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::application::App;
 use super::customer::Caller;
-use super::error::{Error, Invalid, Reason, Result};
+use super::error::{Error, Reason, Result};
+use super::event_batch::{Batch, Checked, Decided};
 use super::history_kept::HistoryKept;
 use super::request::WriteMode;
 use crate::domain::decision::{Decider, Known};
@@ -61,29 +62,6 @@ pub enum OutcomeStatus {
     Rejected(Error),
 }
 
-/// A well-formed event that waits for its decision.
-#[derive(Clone)]
-struct Checked {
-    position: usize,
-    event: Event,
-    identifiers: Vec<Identifier>,
-}
-
-impl Checked {
-    /// The event as it is kept.
-    fn event_by(&self, resolver: &Resolver) -> Event {
-        let source_priority = resolver.source_priority(&self.event.key.source);
-        Event { source_priority, ..self.event.clone() }
-    }
-}
-
-/// The events of one request that wait for their decision, and the names of all of it.
-struct Batch {
-    checked: Vec<Checked>,
-    keys: Vec<EventKey>,
-    received: Timestamp,
-}
-
 /// What one round of deciding came to.
 struct Round {
     statuses: HashMap<usize, OutcomeStatus>,
@@ -126,7 +104,18 @@ impl App {
         events: Vec<IncomingEvent>,
         mode: WriteMode,
     ) -> Result<Ingested> {
-        self.ingest_events_in_turn(caller, events, mode, || {}).await
+        let batch = Batch::new(events, self.context.now())?;
+        let keys = batch.keys.clone();
+        match mode {
+            WriteMode::Commit => {
+                let decided = self.decide_with_others(caller, batch).await?;
+                Ok(self.ingested(keys, decided))
+            }
+            WriteMode::ValidateOnly => {
+                let decided = self.decide_and_commit(caller, &batch, mode).await?;
+                Ok(decided.with(batch.rejected).outcomes(keys))
+            }
+        }
     }
 
     /// The same for whoever has more batches: those that name the same identifiers are decided in the order in which their
@@ -138,70 +127,42 @@ impl App {
         &self,
         caller: &Caller,
         events: Vec<IncomingEvent>,
-        mode: WriteMode,
         on_turn: impl FnOnce() + Send,
     ) -> Result<Ingested> {
-        if events.len() > limits::BATCH_EVENTS {
-            let description = format!("has {} events; the limit is {}", events.len(), limits::BATCH_EVENTS);
-            return Err(Error::invalid_because(ViolationReason::BatchTooLarge, "events", description));
-        }
-        let received = self.context.now();
-        let key = |draft: &Draft| EventKey { source: draft.source.clone(), event_id: draft.event_id.clone() };
-        let keys: Vec<EventKey> = events.iter().map(|event| key(&event.draft)).collect();
-        let (checked, rejected) = self.check(events, received);
-        let batch = Batch { checked, keys, received };
-        let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
-        let turns = self.lanes.enter(&caller.workspace, identifiers).await;
-        on_turn();
-        let (mut statuses, revision) = self.decide_and_commit(caller, &batch, rejected, mode).await?;
-        drop(turns);
-        let outcome = |(position, key): (usize, EventKey)| {
-            statuses.remove(&position).map(|status| Outcome { event_id: key.event_id.into(), status })
-        };
-        let outcomes: Vec<Outcome> = batch.keys.into_iter().enumerate().filter_map(outcome).collect();
-        if mode == WriteMode::Commit {
-            self.event_counts.count(&outcomes);
-        }
-        Ok(Ingested { outcomes, revision })
+        let batch = Batch::new(events, self.context.now())?;
+        let keys = batch.keys.clone();
+        let decided = self.decide_in_turn(caller, &batch, on_turn).await?;
+        Ok(self.ingested(keys, decided.with(batch.rejected)))
     }
 
-    /// Sorts out what is not well-formed or names nobody.
-    fn check(&self, events: Vec<IncomingEvent>, received: Timestamp) -> (Vec<Checked>, HashMap<usize, OutcomeStatus>) {
-        let mut checked = Vec::with_capacity(events.len());
-        let mut rejected = HashMap::new();
-        for (position, IncomingEvent { draft, mut violations }) in events.into_iter().enumerate() {
-            let accepted =
-                violations.within(format_args!("events[{position}]"), |violations| draft.accept(received, violations));
-            match accepted {
-                Some((event, identifiers)) if violations.is_empty() => {
-                    checked.push(Checked { position, event, identifiers })
-                }
-                _ => {
-                    let error = Error::Invalid(Invalid(violations));
-                    rejected.insert(position, OutcomeStatus::Rejected(error));
-                }
-            }
-        }
-        (checked, rejected)
+    fn ingested(&self, keys: Vec<EventKey>, decided: Decided) -> Ingested {
+        let ingested = decided.outcomes(keys);
+        self.event_counts.count(&ingested.outcomes);
+        ingested
     }
 
-    /// Decides on what is known now and commits; decides again when somebody else was faster.
-    async fn decide_and_commit(
+    /// Decides on a batch and commits it once nobody else is deciding on the same identifiers.
+    pub(super) async fn decide_in_turn(
         &self,
         caller: &Caller,
         batch: &Batch,
-        rejected: HashMap<usize, OutcomeStatus>,
-        mode: WriteMode,
-    ) -> Result<(HashMap<usize, OutcomeStatus>, Revision)> {
+        on_turn: impl FnOnce() + Send,
+    ) -> Result<Decided> {
+        let identifiers = batch.checked.iter().flat_map(|one| &one.identifiers);
+        let _turns = self.lanes.enter(&caller.workspace, identifiers).await;
+        on_turn();
+        self.decide_and_commit(caller, batch, WriteMode::Commit).await
+    }
+
+    /// Decides on what is known now and commits; decides again when somebody else was faster.
+    async fn decide_and_commit(&self, caller: &Caller, batch: &Batch, mode: WriteMode) -> Result<Decided> {
         for _ in 0..limits::CONFLICT_RETRIES {
             let read_at = Some(self.store.revision());
             let mut round = self.decide(caller, &batch.checked, batch.received).await?;
             if mode == WriteMode::ValidateOnly {
-                let mut forecast = round.into_forecast();
-                forecast.extend(rejected);
-                return Ok((forecast, self.store.revision()));
+                return Ok(Decided { statuses: round.into_forecast(), revision: self.store.revision() });
             }
-            let refused = self.rejections(batch, &round, &rejected);
+            let refused = self.rejections(batch, &round);
             if round.facts.is_empty() {
                 // Nothing was decided that somebody else could have changed.
                 round.preconditions.clear();
@@ -209,7 +170,7 @@ impl App {
             round.facts.extend(refused);
             if round.facts.is_empty() {
                 // Nothing was refused either.
-                return Ok((round.statuses, self.store.revision()));
+                return Ok(Decided { statuses: round.statuses, revision: self.store.revision() });
             }
             let commit = Commit {
                 workspace: caller.workspace.clone(),
@@ -220,10 +181,7 @@ impl App {
                 projection: round.projection,
             };
             match self.store.commit(commit).await {
-                Ok(revision) => {
-                    round.statuses.extend(rejected);
-                    return Ok((round.statuses, revision));
-                }
+                Ok(revision) => return Ok(Decided { statuses: round.statuses, revision }),
                 Err(store::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -233,8 +191,8 @@ impl App {
 
     /// What the batch is refused, for those who ask later. What names a customer's identifiers is kept apart, so that it goes
     /// with the customer.
-    fn rejections(&self, batch: &Batch, round: &Round, rejected: &HashMap<usize, OutcomeStatus>) -> Vec<Fact> {
-        let status = |position: usize| round.statuses.get(&position).or_else(|| rejected.get(&position));
+    fn rejections(&self, batch: &Batch, round: &Round) -> Vec<Fact> {
+        let status = |position: usize| round.statuses.get(&position).or_else(|| batch.rejected.get(&position));
         let of_event = |(position, key): (usize, &EventKey)| match status(position) {
             Some(OutcomeStatus::Rejected(error)) => {
                 let (reason, fields) = error.as_rejection();
@@ -395,7 +353,7 @@ fn sort_out_nameless<'a>(
         let identifiers = resolver.sort_out(one.identifiers.clone());
         if identifiers.usable.is_empty() {
             let description = "has no usable identifier: each value stands for nobody or is no valid phone number";
-            let field = format!("events[{}].identifiers", one.position);
+            let field = format!("events[{}].identifiers", one.index);
             let error = Error::invalid_because(ViolationReason::IdentifierRequired, &field, description);
             nameless.insert(one.position, OutcomeStatus::Rejected(error));
         } else {

@@ -10,7 +10,7 @@ use super::event_service::results;
 use super::layers::Admission;
 use super::stopping::Stopping;
 use super::{pb, status};
-use crate::app::{App, Error, Result, WriteMode};
+use crate::app::{App, Error, Result};
 use crate::domain::id::Revision;
 
 type Answers = mpsc::Sender<std::result::Result<pb::StreamEventsResponse, Status>>;
@@ -130,7 +130,7 @@ impl EventStream {
             let on_turn = || {
                 let _nobody_waits = on_turn.send(());
             };
-            let ingested = app.ingest_events_in_turn(&call.caller, batch, WriteMode::Commit, on_turn).await?;
+            let ingested = app.ingest_events_in_turn(&call.caller, batch, on_turn).await?;
             let answer = pb::StreamEventsResponse {
                 results: results(&call, ingested.outcomes),
                 durable_sequence: request.sequence,
