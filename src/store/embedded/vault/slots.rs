@@ -125,16 +125,28 @@ impl Slots {
 
 /// The secrets that both files together hold.
 pub(in crate::store::embedded) fn parse(path: &Path, files: [&[u8]; 2]) -> Result<Vec<Key>> {
-    let count = files.iter().map(|file| file.len() / SLOT_BYTES).max().unwrap_or(0);
+    let [count, copied] = files.map(|file| file.len() / SLOT_BYTES);
+    let count = count.max(copied);
     let mut secrets = Vec::with_capacity(count);
     for number in 0..count {
-        let Some(secret) = agreed(files.map(|file| secret(file, number))) else {
-            let what = "the key of a customer is damaged in both files; restore a backup";
-            return Err(damaged(path, (number * SLOT_BYTES) as u64, what));
-        };
-        secrets.push(secret);
+        match agreed(files.map(|file| secret(file, number))) {
+            Some(secret) => secrets.push(secret),
+            None if number >= copied && was_being_made(files) => break,
+            None => {
+                let what = "the key of a customer is damaged in both files; restore a backup";
+                return Err(damaged(path, (number * SLOT_BYTES) as u64, what));
+            }
+        }
     }
     Ok(secrets)
+}
+
+/// Whether the power may have gone while slots were made: the first file had got them, not durably yet, and the copy none of
+/// them. Nobody was given one, so that what is damaged there is nobody's.
+fn was_being_made([first, copy]: [&[u8]; 2]) -> bool {
+    !copy.is_empty()
+        && copy.len().is_multiple_of(SLOT_BYTES)
+        && (copy.len()..=copy.len() + MADE_AT_ONCE * SLOT_BYTES).contains(&first.len())
 }
 
 /// Makes slots behind the known ones, durable in both files.
@@ -145,6 +157,10 @@ fn make(paths: &[PathBuf; 2], known: usize) -> Result<Vec<Key>> {
     let slots: Vec<u8> = secrets.iter().enumerate().flat_map(|(number, secret)| slot(known + number, secret)).collect();
     for path in paths {
         let append = || {
+            if known == 0 {
+                // Whole or not there: of the first slots nobody could tell whether they were being made.
+                return files::write_atomically(path, &slots);
+            }
             let mut file = Appender::open(path)?;
             // An attempt before may have ended for want of room.
             file.cut((known * SLOT_BYTES) as u64).map_err(failed("cutting", path))?;

@@ -99,6 +99,48 @@ fn what_is_damaged_in_one_file_is_mended_by_the_other_and_in_both_it_is_said() {
 }
 
 #[test]
+fn what_was_torn_while_slots_were_made_is_nobodys_and_what_was_given_is_not_let_go_of() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (acme, keys) = (workspace("acme"), directory.path().join(DIRECTORY));
+    let place = Place { workspace: &acme, label: b"" };
+    let vault = open(directory.path());
+    let slot = vault.draw().expect("a slot");
+    let sealed = seal(&vault, place, &[slot], b"x");
+    drop(vault);
+    let before = fs::read(keys.join("slots")).expect("readable");
+    // The next process makes more, and the power goes before the first file is durable.
+    open(directory.path()).draw().expect("a slot");
+    let after = fs::read(keys.join("slots")).expect("readable");
+    assert_eq!(after.len(), 2 * before.len());
+    let torn_at = |byte: usize| [&after[..byte], &vec![0; after.len() - byte]].concat();
+    let lay = |first: &[u8], copy: &[u8]| {
+        fs::write(keys.join("slots"), first).expect("written");
+        fs::write(keys.join("slots.copy"), copy).expect("written");
+    };
+    for torn in [torn_at(before.len()), torn_at(before.len() + 50), after[..before.len() + 50].to_vec()] {
+        lay(&torn, &before);
+        let vault = open(directory.path());
+        assert_eq!(vault.open_sealed(place, &sealed), Ok(Opened::Content(b"x".to_vec())));
+        let next = vault.draw().expect("a slot");
+        assert!(next as usize >= before.len() / 40, "{next} was given away before");
+    }
+    // What both files had is not torn, and neither is more than is made at a time, nor what has no copy.
+    let flipped = |bytes: &[u8]| [&bytes[..5], &[bytes[5] ^ 1], &bytes[6..]].concat();
+    let torn = torn_at(before.len());
+    let damaged = [
+        (flipped(&torn), flipped(&before)),
+        (torn.clone(), before[..before.len() - 40].to_vec()),
+        (flipped(&before), Vec::new()),
+    ];
+    for (first, copy) in damaged {
+        lay(&first, &copy);
+        let refused = Vault::open(directory.path(), &MasterKeys::default()).expect_err("damaged");
+        assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+        assert_eq!(fs::read(keys.join("slots")).expect("readable"), first, "nothing is changed");
+    }
+}
+
+#[test]
 fn a_root_key_opens_with_its_master_key_only_and_changes_hands() {
     let directory = tempfile::tempdir().expect("a directory");
     let acme = workspace("acme");
