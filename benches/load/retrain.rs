@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use rapport::rpc::pb;
 
 use crate::client::{Client, Lap, Requests};
-use crate::crowd::BUYERS;
+use crate::crowd::{BUYERS, PLAIN};
 use crate::data;
-use crate::kept::{Kept, nothing};
+use crate::kept::Kept;
+use crate::stream::linear;
 
 /// Reads a second: a tenth of what the server can.
 const RATE: f64 = 1_000.0;
@@ -19,7 +20,8 @@ const ALONE: usize = 3;
 
 /// Reads at a modest rate alone, and while models are trained.
 pub(crate) async fn retrain(customers: usize) -> anyhow::Result<()> {
-    let kept = Kept::new(BUYERS, customers, (0, nothing)).await?;
+    // Prepared as for `stream`, which may be asked for over the same store.
+    let kept = Kept::new(BUYERS, customers, (PLAIN, linear)).await?;
     let requests = data::profiles(customers, 100_000);
     kept.client.closed(&requests, 32).await.whole()?;
     println!("| reads, {RATE} per s | p50 us | p99 us | p99.9 us | of p99 alone |");

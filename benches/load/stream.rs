@@ -47,7 +47,8 @@ pub(crate) async fn stream(customers: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn linear(client: Client) -> anyhow::Result<()> {
+/// Trains while only those customers are there of whom a linear model knows as much as another.
+pub(crate) async fn linear(client: Client) -> anyhow::Result<()> {
     data::train(&client, pb::ModelKind::Segments).await?;
     data::train(&client, pb::ModelKind::Churn).await
 }
